@@ -1,0 +1,9 @@
+"""The book as a Django app."""
+
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    name = "orders"
+    default_auto_field = "django.db.models.BigAutoField"
+    verbose_name = "Order book"

@@ -1,0 +1,290 @@
+"""`with book(at=now) as b:` is the one way to write the book.
+
+It takes the one lock before anything is read, hands out `seq` without gaps in commit order, and writes each change together with its
+`Event` and its `Feed` rows. Nothing slow and no network happens inside. What must wait for the commit (bells, signals) runs after the lock is
+released, and cannot undo it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from django.db import connection, models, transaction
+from django.db.models import Model
+
+from orders import bell
+from orders.models import (
+    Account,
+    AccountAccess,
+    Book,
+    BrokerCommand,
+    Event,
+    Execution,
+    Feed,
+    Gateway,
+    Incident,
+    Limit,
+    OrderRecord,
+    Position,
+)
+from orders.models.book import Source
+from orders.rules.terms import plain
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Model)
+
+
+class _Fifo:
+    """A lock that is granted in the order of asking. SQLite's own busy wait is not fair: with many writers it starves one for seconds."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._held_by: int | None = None
+
+    def acquire(self) -> None:
+        me = threading.get_ident()
+        with self._guard:
+            if self._held_by == me:
+                raise RuntimeError("book() is not re-entrant: pass the open book on")
+            if self._held_by is None and not self._waiting:
+                self._held_by = me
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+        with self._guard:
+            self._held_by = me
+
+    def release(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._held_by = -1  # handed over: nobody may overtake the one just woken
+                self._waiting.popleft().set()
+            else:
+                self._held_by = None
+
+
+_fifo = _Fifo()
+
+
+@contextmanager
+def book(at: datetime) -> Iterator[OpenBook]:
+    """Opens the book for writing at the moment `at`. Everything inside is one transaction; an exception undoes all of it.
+
+    Raises `Book.DoesNotExist` where the database was never migrated, and Django's `OperationalError` where the lock cannot be had.
+    """
+    embedded = connection.vendor == "sqlite"
+    if embedded:
+        _fifo.acquire()
+    try:
+        with transaction.atomic(durable=True):
+            b = OpenBook(row=Book.objects.select_for_update().get(pk=1), now=at)
+            before = (b.row.seq, b.row.head_hash)
+            yield b
+            if (b.row.seq, b.row.head_hash) != before:
+                b.row.save(update_fields=["seq", "head_hash"])
+    finally:
+        if embedded:
+            _fifo.release()
+    b.run_after_commit(before[0])
+
+
+@dataclass
+class OpenBook:
+    """The book while its lock is held."""
+
+    row: Book
+    now: datetime
+    _after: list[Callable[[], None]] = field(default_factory=list)
+    _work: bool = False
+
+    @contextmanager
+    def event(
+        self,
+        kind: str,
+        *,
+        source: Source,
+        actor: Any = None,
+        account: Account | None = None,
+        order: OrderRecord | None = None,
+        broker_time: datetime | None = None,
+        text: str = "",
+        **data: Any,
+    ) -> Iterator[Fact]:
+        """One fact: rows added, set or removed inside are saved at once and carried, field by field, by one Event.
+
+        `data` is evidence worth keeping beside the rows (IB's code and text, a refusal's numbers); decimals and times are encoded.
+        """
+        self.row.seq += 1
+        status_before = order.status if order is not None and order.pk else ""
+        fact = Fact(book=self, seq=self.row.seq)
+        yield fact
+        if order is None and account is None:
+            account = fact.account
+        rows = [[label, pk, values] for (label, pk), values in fact.rows.items()]
+        event = Event(
+            seq=self.row.seq,
+            prev_hash=self.row.head_hash,
+            kind=kind,
+            source=source,
+            actor=actor,
+            account=account or (order.account if order is not None else None),
+            order=order,
+            status_before=status_before,
+            status_after=order.status if order is not None else "",
+            text=text,
+            data={**{name: encode(value) for name, value in data.items()}, "rows": rows},
+            broker_time=broker_time,
+            at=self.now,
+        )
+        event.hash = event_hash(event)
+        event.save(force_insert=True)
+        self.row.head_hash = event.hash
+        Feed.objects.bulk_create(
+            Feed(seq=fact.seq, topic=topic, row_id=row_id, account_id=account_id, user_id=user_id)
+            for (topic, row_id), (account_id, user_id) in fact.shown.items()
+        )
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undoes what is written inside, sequence numbers included, when an exception leaves it (and lets the exception through)."""
+        kept = (self.row.seq, self.row.head_hash, len(self._after), self._work)
+        marks = {name: getattr(self.row, name) for name in ("kind", "bound_accounts", "order_id_mark")}
+        try:
+            with transaction.atomic():
+                yield
+        except BaseException:
+            self.row.seq, self.row.head_hash, length, self._work = kept
+            del self._after[length:]
+            for name, value in marks.items():
+                setattr(self.row, name, value)
+            raise
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Runs `hook` once the transaction stands and the lock is free. Its failure is logged and changes nothing."""
+        self._after.append(hook)
+
+    def wake_worker(self) -> None:
+        """The outbox has work: ring the worker after the commit (it also polls)."""
+        self._work = True
+
+    def run_after_commit(self, seq_before: int) -> None:
+        if self.row.seq != seq_before:
+            self._after.append(bell.ring_feed)
+        if self._work:
+            self._after.append(bell.ring_worker)
+        for hook in self._after:
+            try:
+                hook()
+            except Exception:
+                log.exception("after the commit of seq %s", self.row.seq)
+
+
+# The topic under which a row of a model shows on the screens, and the fields that say to whom.
+_TOPICS: dict[type[Model], Callable[[Any], tuple[str, int, int | None, int | None]]] = {
+    OrderRecord: lambda row: ("order", row.pk, row.account_id, None),
+    BrokerCommand: lambda row: ("order", row.order_id, row.order.account_id, None),
+    Execution: lambda row: ("execution", row.pk, row.account_id, None),
+    Position: lambda row: ("position", row.pk, row.account_id, None),
+    Account: lambda row: ("account", row.pk, row.pk, None),
+    AccountAccess: lambda row: ("access", row.pk, None, row.user_id),
+    Limit: lambda row: ("limit", row.pk, row.account_id, row.user_id),
+    Incident: lambda row: ("incident", row.pk, row.account_id, None),
+    Gateway: lambda row: ("gateway", row.pk, None, None),
+}
+
+
+@dataclass
+class Fact:
+    """The open end of an event: collects what it does to rows."""
+
+    book: OpenBook
+    seq: int
+    rows: dict[tuple[str, int | str], dict[str, Any] | None] = field(default_factory=dict)
+    shown: dict[tuple[str, int], tuple[int | None, int | None]] = field(default_factory=dict)
+    account: Account | None = None
+
+    def add(self, row: M) -> M:
+        """Inserts a new row."""
+        self._version(row)
+        row.save(force_insert=True)
+        self._carry(row, [f.attname for f in row._meta.concrete_fields])
+        return row
+
+    def set(self, row: Model, **fields: Any) -> bool:
+        """Sets fields of a row and saves them; fields that already have the value are left out. True where anything changed."""
+        changed = [name for name, value in fields.items() if getattr(row, name) != value]
+        if not changed:
+            return False
+        for name in changed:
+            setattr(row, name, fields[name])
+        if self._version(row):
+            changed.append("seq")
+        row.save(update_fields=changed)
+        self._carry(row, [row._meta.get_field(name).attname for name in changed])
+        return True
+
+    def remove(self, row: Model) -> None:
+        self._carry(row, [])
+        self.rows[(row._meta.label, row.pk)] = None
+        row.delete()
+
+    def show(self, topic: str, row_id: int, *, account_id: int | None = None, user_id: int | None = None) -> None:
+        """Says that a row on the screens looks different, beyond those that `add` and `set` know of."""
+        self.shown[(topic, row_id)] = (account_id, user_id)
+
+    def _version(self, row: Model) -> bool:
+        if isinstance(row, Book) or not any(f.name == "seq" for f in row._meta.concrete_fields):
+            return False
+        row.seq = self.seq  # type: ignore[attr-defined]
+        return True
+
+    def _carry(self, row: Model, attnames: list[str]) -> None:
+        values = self.rows.setdefault((row._meta.label, row.pk), {})
+        assert values is not None, "a removed row is not written again"
+        values.update({name: encode(getattr(row, name)) for name in attnames})
+        for model, describe in _TOPICS.items():
+            if isinstance(row, model):
+                topic, row_id, account_id, user_id = describe(row)
+                self.show(topic, row_id, account_id=account_id, user_id=user_id)
+        if self.account is None and any(f.name == "account" for f in row._meta.concrete_fields):
+            self.account = getattr(row, "account", None)
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON keeps it: decimals in their one spelling, times in ISO 8601."""
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [encode(item) for item in value]
+    if isinstance(value, Model):
+        return value.pk
+    return value
+
+
+def row_values(row: models.Model) -> dict[str, Any]:
+    """A row as events carry it: what folding the events must arrive at."""
+    return {f.attname: encode(getattr(row, f.attname)) for f in row._meta.concrete_fields}
+
+
+def event_hash(event: Event) -> str:
+    """SHA-256 over the hash before and every field of the event, in one canonical spelling."""
+    fields = {f.attname: encode(getattr(event, f.attname)) for f in event._meta.concrete_fields if f.attname != "hash"}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,33 @@
+"""The book's tables. Models hold fields, constraints and read-only properties; the only writers are book, manager, outbox, intake, lease."""
+
+from orders.models.accounts import Account, AccountAccess, AccountValue, Limit, Position, PositionValue
+from orders.models.book import Book, Event, Feed, Gateway, Lease, Submission
+from orders.models.market import Contract, Inquiry, MarketRule, Quote, Watch
+from orders.models.orders import BrokerCommand, BrokerId, CommissionReport, Execution, Incident, OcaGroup, OrderRecord
+
+__all__ = [
+    "Account",
+    "AccountAccess",
+    "AccountValue",
+    "Book",
+    "BrokerCommand",
+    "BrokerId",
+    "CommissionReport",
+    "Contract",
+    "Event",
+    "Execution",
+    "Feed",
+    "Gateway",
+    "Incident",
+    "Inquiry",
+    "Lease",
+    "Limit",
+    "MarketRule",
+    "OcaGroup",
+    "OrderRecord",
+    "Position",
+    "PositionValue",
+    "Quote",
+    "Submission",
+    "Watch",
+]

@@ -1,0 +1,3 @@
+"""The addresses of the desk: one URL a thing."""
+
+urlpatterns: list = []

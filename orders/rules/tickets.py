@@ -1,0 +1,106 @@
+"""What a trader asks for, checked for sense before anything else looks at it: single order, bracket, OCA exit, modification.
+
+A ticket that makes no sense raises `TicketError` naming the field and the rule. Whether it is *allowed* is for `limits`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from orders.rules.terms import MAX_SIGNIFICANT_DIGITS, OcaType, OrderTerms, OrderType, Side, TimeInForce, significant_digits
+
+
+class TicketError(ValueError):
+    """A field of a ticket breaks a rule. `field` is the ticket's field name, the message is for the person who filled it in."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+@dataclass(frozen=True)
+class OrderTicket:
+    terms: OrderTerms
+
+
+@dataclass(frozen=True)
+class BracketTicket:
+    """An entry with a take profit and a stop loss that live from the entry's fill; the children are GTC unless said otherwise."""
+
+    entry: OrderTerms
+    take_profit_price: Decimal
+    stop_loss_price: Decimal
+    exits_time_in_force: TimeInForce = TimeInForce.GTC
+
+
+@dataclass(frozen=True)
+class OcaExitTicket:
+    """Stop and target on an existing position, in one OCA group. `side` is the exit's own side (SELL for a long position)."""
+
+    side: Side
+    quantity: Decimal
+    entry_price: Decimal
+    stop_price: Decimal
+    target_price: Decimal
+    oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK
+    time_in_force: TimeInForce = TimeInForce.GTC
+
+
+def check_number(field: str, value: Decimal | None, *, required: bool = True, positive: bool = True) -> None:
+    """Raises `TicketError` unless the number is there, finite, positive (if asked) and of at most 15 significant digits."""
+    if value is None:
+        if required:
+            raise TicketError(field, "is required")
+        return
+    if not value.is_finite():
+        raise TicketError(field, "must be a number")
+    if positive and value <= 0:
+        raise TicketError(field, "must be above zero")
+    if significant_digits(value) > MAX_SIGNIFICANT_DIGITS:
+        raise TicketError(field, f"may have at most {MAX_SIGNIFICANT_DIGITS} significant digits")
+
+
+def check_terms(terms: OrderTerms) -> None:
+    """A single order's own sense: quantity and exactly the prices that its type has."""
+    check_number("quantity", terms.quantity)
+    for field, value, wanted in (
+        ("limit_price", terms.limit_price, terms.order_type.has_limit),
+        ("stop_price", terms.stop_price, terms.order_type.has_stop),
+    ):
+        if wanted:
+            # Spreads and some futures trade at or below zero; a single contract that does is refused by its market rule instead.
+            check_number(field, value)
+        elif value is not None:
+            raise TicketError(field, f"is not used by an order of type {terms.order_type}")
+
+
+def check_bracket(ticket: BracketTicket) -> None:
+    """Entry MKT or LMT; target and stop on the right sides of each other and, for a limit entry, of the entry's price."""
+    check_terms(ticket.entry)
+    if ticket.entry.order_type not in (OrderType.MARKET, OrderType.LIMIT):
+        raise TicketError("order_type", "the entry of a bracket is MKT or LMT")
+    check_number("take_profit_price", ticket.take_profit_price)
+    check_number("stop_loss_price", ticket.stop_loss_price)
+    sign = ticket.entry.side.sign
+    if (ticket.take_profit_price - ticket.stop_loss_price) * sign <= 0:
+        raise TicketError("stop_loss_price", "must be below the take profit of a buy, above it for a sell")
+    entry = ticket.entry.limit_price
+    if entry is None:
+        return
+    if (ticket.take_profit_price - entry) * sign <= 0:
+        raise TicketError("take_profit_price", "must lie on the profit side of the entry's limit price")
+    if (entry - ticket.stop_loss_price) * sign <= 0:
+        raise TicketError("stop_loss_price", "must lie on the loss side of the entry's limit price")
+
+
+def check_oca_exit(ticket: OcaExitTicket) -> None:
+    """Target on the profit side of the stop, seen from the position that is left."""
+    check_number("quantity", ticket.quantity)
+    check_number("entry_price", ticket.entry_price)
+    check_number("stop_price", ticket.stop_price)
+    check_number("target_price", ticket.target_price)
+    position_sign = -ticket.side.sign
+    if (ticket.target_price - ticket.stop_price) * position_sign <= 0:
+        raise TicketError("stop_price", "must be below the target of a long position, above it for a short one")
