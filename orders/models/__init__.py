@@ -1,4 +1,7 @@
-"""The book's tables. Models hold fields, constraints and read-only properties; the only writers are book, manager, outbox, intake, lease."""
+"""The book's tables.
+
+Models hold fields, constraints and read-only properties; the only writers are book, manager, outbox, intake, inquiries and lease.
+"""
 
 from orders.models.accounts import Account, AccountAccess, AccountValue, Limit, Position, PositionValue
 from orders.models.book import Book, Event, Feed, Gateway, Lease, Submission

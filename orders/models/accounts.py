@@ -108,7 +108,9 @@ class Limit(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["scope", "account", "user", "rule"], name="limit_once_per_scope", nulls_distinct=False),
+            models.UniqueConstraint(fields=["rule"], condition=Q(scope="desk"), name="limit_once_for_the_desk"),
+            models.UniqueConstraint(fields=["account", "rule"], condition=Q(scope="account"), name="limit_once_per_account"),
+            models.UniqueConstraint(fields=["user", "rule"], condition=Q(scope="user"), name="limit_once_per_user"),
             models.CheckConstraint(
                 name="limit_names_its_scope",
                 condition=Q(scope="desk", account=None, user=None)
