@@ -1,8 +1,8 @@
 """`with book(at=now) as b:` is the one way to write the book.
 
 It takes the one lock before anything is read, hands out `seq` without gaps in commit order, and writes each change together with its
-`Event` and its `Feed` rows. Nothing slow and no network happens inside. What must wait for the commit (bells, signals) runs after the lock is
-released, and cannot undo it.
+`Event` and its `Feed` rows. Nothing slow and no network happens inside. What must wait for the commit (bells, signals) runs after the
+lock is released, and cannot undo it.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class Fact:
     def _carry(self, row: Model, attnames: list[str]) -> None:
         values = self.rows.setdefault((row._meta.label, row.pk), {})
         assert values is not None, "a removed row is not written again"
-        values.update({name: encode(getattr(row, name)) for name in attnames})
+        values.update({name: _column_value(row, name) for name in attnames})
         for model, describe in _TOPICS.items():
             if isinstance(row, model):
                 topic, row_id, account_id, user_id = describe(row)
@@ -280,7 +280,16 @@ def encode(value: Any) -> Any:
 
 def row_values(row: models.Model) -> dict[str, Any]:
     """A row as events carry it: what folding the events must arrive at."""
-    return {f.attname: encode(getattr(row, f.attname)) for f in row._meta.concrete_fields}
+    return {f.attname: _column_value(row, f.attname) for f in row._meta.concrete_fields}
+
+
+def _column_value(row: models.Model, attname: str) -> Any:
+    """A field as the database will give it back: of its own type, decimals at the column's precision."""
+    field = next(f for f in row._meta.concrete_fields if f.attname == attname)
+    value = field.to_python(getattr(row, attname))
+    if isinstance(field, models.DecimalField) and value is not None:
+        value = value.quantize(Decimal(1).scaleb(-field.decimal_places))
+    return encode(value)
 
 
 def event_hash(event: Event) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -17,7 +19,7 @@ class Account(models.Model):
     alias = models.CharField(max_length=40, blank=True)
     base_currency = models.CharField(max_length=8, blank=True)
     time_zone = models.CharField(max_length=64, default="America/New_York", help_text="The trading day is counted in this zone.")
-    session_start = models.TimeField(default="00:00", help_text="When the trading day begins, in the account's time zone.")
+    session_start = models.TimeField(default=time(0), help_text="When the trading day begins, in the account's time zone.")
     is_active = models.BooleanField(default=True, help_text="New orders are refused for an inactive account.")
     seq = models.BigIntegerField(default=0, editable=False)
 

@@ -35,7 +35,7 @@ class Contract(models.Model):
     trading_hours = models.TextField(blank=True)
     liquid_hours = models.TextField(blank=True)
     stock_type = models.CharField(max_length=32, blank=True)
-    detailed_at = models.DateTimeField(null=True, blank=True, help_text="When the broker last gave the details; empty: only named by a message.")
+    detailed_at = models.DateTimeField(null=True, blank=True, help_text="When the details were last given; empty: only named so far.")
 
     class Meta:
         ordering = ["symbol", "sec_type", "expiry", "strike", "right"]

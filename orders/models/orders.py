@@ -66,7 +66,7 @@ class OrderRecord(models.Model):
         verbose_name = "order"
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["account", "contract"], condition=Q(status__in=[s.value for s in OPEN]), name="order_open"),
+            models.Index(fields=["account", "contract"], condition=Q(status__in=sorted(s.value for s in OPEN)), name="order_open"),
             models.Index(fields=["account", "created_at"], name="order_by_account_and_time"),
         ]
         constraints = [
@@ -76,7 +76,7 @@ class OrderRecord(models.Model):
             models.CheckConstraint(name="order_filled_not_negative", condition=Q(filled_quantity__gte=0)),
             models.CheckConstraint(
                 name="order_terminal_has_basis",
-                condition=~Q(status__in=[s.value for s in TERMINAL]) | ~Q(status_basis=""),
+                condition=~Q(status__in=sorted(s.value for s in TERMINAL)) | ~Q(status_basis=""),
             ),
             models.CheckConstraint(
                 name="order_filled_means_filled",
@@ -211,7 +211,7 @@ class BrokerCommand(models.Model):
             # At most one open command of a kind per order: a second cancel or change waits for the first to be settled.
             models.UniqueConstraint(
                 fields=["order", "kind"],
-                condition=Q(state__in=[s.value for s in OPEN_COMMANDS]),
+                condition=Q(state__in=sorted(s.value for s in OPEN_COMMANDS)),
                 name="command_open_once_per_kind",
             ),
         ]
