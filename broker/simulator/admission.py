@@ -1,0 +1,136 @@
+"""Who may enter the simulated market: the checks that need the book, the groups and the accounts, for new orders and for changes.
+
+A new order that fails here was taken by the gateway and is rejected by the broker; a change that fails leaves the order as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from broker.simulator.accounts import Accounts
+from broker.simulator.contingency import Contingencies, Group, group_of
+from broker.simulator.model import Instrument, OrderRequest, Refused
+from broker.simulator.orderbook import BookedOrder, OrderBook
+from broker.simulator.validation import Refusal, refusal
+
+ZERO = Decimal(0)
+
+
+class Admission:
+    """The checks over one exchange's book and accounts. (code, text) is a reason, None is consent."""
+
+    instruments: Mapping[int, Instrument]
+    book: OrderBook
+    ledger: Accounts
+    contingencies: Contingencies
+    max_active_orders = 20  # per contract, side and account (order_limitations.html)
+    # A gateway was seen to answer 135, for the parent's id, to a change of a child that still names its filled parent; off by default.
+    refuses_child_naming_gone_parent = False
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        return tuple(self.ledger.by_name)
+
+    def _is_held_by_parent(self, order: BookedOrder) -> bool:
+        """Children wait until their parent has filled completely (modelling choice: IB does not say what a partial fill does)."""
+        parent = self.book.parent_of(order.request)
+        return parent is not None and parent.status != "Filled"
+
+    def _parent_refusal(self, request: OrderRequest) -> Refusal | None:
+        if not request.parent_id:
+            return None
+        parent = self.book.parent_of(request)
+        return None if parent is not None and parent.is_open else (10006, "Missing parent order.")
+
+    def _rejection(self, order: BookedOrder) -> Refusal | None:
+        """Why the exchange or the broker refuses an order that the gateway took: (code, text), or None."""
+        request = order.request
+        reason = self.contingencies.refusal(request)
+        if reason:
+            return reason
+        rivals = [one for one in self._active(request.account, request.con_id) if one is not order]
+        if sum(one.request.action == request.action for one in rivals) >= self.max_active_orders:
+            return 201, f"Order rejected - reason:The limit of {self.max_active_orders} active orders per contract and side is reached."
+        opposite = [one for one in rivals if one.request.action != request.action and not self._are_family(one, order)]
+        if self.instruments[request.con_id].sec_type == "OPT" and opposite:
+            return 201, "Order rejected - reason:Cannot have open orders on both sides of the same US Option contract."
+        return None if self._is_held_by_parent(order) else self._credit_refusal(request)
+
+    def _credit_refusal(self, request: OrderRequest) -> Refusal | None:
+        """Code 201 where the order asks for more initial margin than the account has equity, all working orders filled included."""
+        pending = self._pending(request.account, without=(request.client_id, request.order_id))
+        before, _ = self.ledger.margins(request.account, pending)
+        after, _ = self.ledger.margins(request.account, added_to(pending, request))
+        equity = self.ledger.equity(request.account)
+        if after <= before or after <= equity:
+            return None
+        return 201, (
+            "Order rejected - reason:YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN VALUE "
+            f"[{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN [{after:.2f} USD]"
+        )
+
+    def _pending(self, account: str, without: tuple[int, int]) -> dict[int, tuple[Decimal, Decimal]]:
+        """(to buy, to sell) by contract over the orders in the market; a group counts once a side, with its largest member."""
+        pending: dict[int, tuple[Decimal, Decimal]] = {}
+        counted: dict[tuple[Group, int, str], Decimal] = {}
+        for order in self.book.open.values():
+            request = order.request
+            if not order.in_market or request.account != account or order.key == without:
+                continue
+            quantity, group = order.remaining, group_of(order)
+            if group is not None:
+                place = (group, request.con_id, request.action)
+                quantity = max(quantity - counted.get(place, ZERO), ZERO)
+                counted[place] = counted.get(place, ZERO) + quantity
+            pending = added_to(pending, replace(request, quantity=quantity))
+        return pending
+
+    def _active(self, account: str, con_id: int) -> list[BookedOrder]:
+        return [
+            one
+            for one in self.book.open.values()
+            if one.transmitted and (one.request.account, one.request.con_id) == (account, con_id)
+        ]
+
+    def _are_family(self, one: BookedOrder, other: BookedOrder) -> bool:
+        parents = {one.parent_perm_id or one.perm_id, other.parent_perm_id or other.perm_id}
+        return len(parents) == 1
+
+    def _modify_refusal(self, order: BookedOrder, request: OrderRequest, now: datetime) -> Refused | None:
+        held = order.request
+        if order.status == "PendingCancel":
+            return Refused(*order.key, 2102, "Unable to modify this order as it is still being processed.")
+        if self.refuses_child_naming_gone_parent and request.parent_id and self._parent_refusal(request):
+            return Refused(request.client_id, request.parent_id, 135, f"Can't find order with id ={request.parent_id}")
+        reason = self._mismatch(held, request) or refusal(request, self.instruments.get(request.con_id), self.accounts, now)
+        if reason is None and request.quantity <= order.filled:
+            reason = (134, "Modify order failed.")
+        if reason is None and order.in_market and request.quantity > held.quantity:
+            reason = self._credit_refusal(replace(request, quantity=request.quantity - order.filled))
+        return Refused(*order.key, *reason) if reason else None
+
+    def _mismatch(self, held: OrderRequest, request: OrderRequest) -> Refusal | None:
+        if (request.account, request.con_id, request.action) != (held.account, held.con_id, held.action):
+            return 105, "Order being modified does not match original order."
+        if request.order_type != held.order_type:
+            return 329, "Order modify failed. Cannot change to the new order type."
+        if request.oca_group and request.oca_group != held.oca_group:
+            return 10326, "OCA group revision is not allowed."
+        if request.oca_group and (request.oca_type or 3) != (held.oca_type or 3):
+            return 10327, "OCA group type revision is not allowed."
+        if request.parent_id and request.parent_id != held.parent_id:
+            return 10341, "The parent order may not be changed."
+        return None
+
+
+def added_to(pending: Mapping[int, tuple[Decimal, Decimal]], request: OrderRequest) -> dict[int, tuple[Decimal, Decimal]]:
+    """`pending` with the quantity of one more order on its side."""
+    bought, sold = pending.get(request.con_id, (ZERO, ZERO))
+    if request.action == "BUY":
+        bought += request.quantity
+    else:
+        sold += request.quantity
+    return {**pending, request.con_id: (bought, sold)}
