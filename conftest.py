@@ -8,7 +8,9 @@ import os
 import shutil
 import tempfile
 
-# Before Django reads its settings: pytest-django loads them after this file.
+pytest_plugins = ["oms_site.tests.fixtures"]
+
+# Before Django reads its settings, in pytest_configure below.
 for _name in ("IBKR_HOST", "IBKR_PORT", "IBKR_CLIENT_ID", "DESKBOOK_ALLOW_LIVE", "DESKBOOK_URL", "DESKBOOK_DEBUG", "REDIS_URL", "PORT"):
     os.environ.pop(_name, None)
 _DATA = tempfile.mkdtemp(prefix="deskbook-test-")
@@ -16,6 +18,13 @@ os.environ["DESKBOOK_DATA"] = _DATA
 os.environ["DJANGO_SETTINGS_MODULE"] = "oms_site.settings"
 # The synchronous Playwright runs a loop in the thread of the test, where Django would refuse every query.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+def pytest_configure() -> None:
+    """Loads Django, now that its environment is the tests' own."""
+    import django
+
+    django.setup()
 
 
 def pytest_unconfigure() -> None:
