@@ -5,9 +5,11 @@ Nothing here knows Django, the wire or the time of day.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from typing import Any
 
 MAX_SIGNIFICANT_DIGITS = 15
 """SQLite keeps a decimal as a double, exact to 15 significant digits; what has more is refused where it enters."""
@@ -126,6 +128,33 @@ class OrderTerms:
     stop_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     outside_rth: bool = False
+
+
+def terms_to_json(terms: OrderTerms) -> dict[str, str | bool | None]:
+    """Terms as a command row keeps them: words and decimals as text, an absent price as None."""
+    return {
+        "side": terms.side.value,
+        "order_type": terms.order_type.value,
+        "quantity": plain(terms.quantity),
+        "limit_price": None if terms.limit_price is None else plain(terms.limit_price),
+        "stop_price": None if terms.stop_price is None else plain(terms.stop_price),
+        "time_in_force": terms.time_in_force.value,
+        "outside_rth": terms.outside_rth,
+    }
+
+
+def terms_from_json(values: Mapping[str, Any]) -> OrderTerms:
+    """The terms that `terms_to_json` wrote."""
+    limit_price, stop_price = values["limit_price"], values["stop_price"]
+    return OrderTerms(
+        side=Side(values["side"]),
+        order_type=OrderType(values["order_type"]),
+        quantity=Decimal(values["quantity"]),
+        limit_price=None if limit_price is None else Decimal(limit_price),
+        stop_price=None if stop_price is None else Decimal(stop_price),
+        time_in_force=TimeInForce(values["time_in_force"]),
+        outside_rth=values["outside_rth"],
+    )
 
 
 def plain(value: Decimal) -> str:

@@ -1,0 +1,108 @@
+"""Prices and quantities as an exchange takes them: the tick of a price by market rule, stop and target from an entry, size increments.
+
+A price that was computed here is rounded to the nearest tick; a price that a person typed is never changed, only found to be on the tick or
+not. Everything is Decimal; a rule that is not known is None, and whoever asks refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+from orders.rules.terms import MAX_SIGNIFICANT_DIGITS
+from orders.rules.tickets import TicketError
+
+DECIMAL_PLACES = Decimal("0.00000001")
+"""A money column keeps eight decimal places."""
+
+_KEPT = Context(prec=MAX_SIGNIFICANT_DIGITS, rounding=ROUND_HALF_UP)
+
+
+@dataclass(frozen=True)
+class PriceRule:
+    """Ticks by price band: ascending (low edge, tick); a price has the tick of the last band whose edge it reaches (IB reqMarketRule)."""
+
+    increments: tuple[tuple[Decimal, Decimal], ...]
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        tick = self.increments[0][1]
+        for low_edge, increment in self.increments:
+            if price >= low_edge:
+                tick = increment
+        return tick
+
+    def is_on_tick(self, price: Decimal) -> bool:
+        return price % self.tick_at(price) == 0
+
+    def nearest(self, price: Decimal) -> Decimal:
+        """The nearest price on the tick, a tie away from zero. A price rounded into the next band is rounded by that band's tick too."""
+        rounded = _to_multiple(price, self.tick_at(price))
+        return rounded if self.is_on_tick(rounded) else _to_multiple(price, self.tick_at(rounded))
+
+
+def _to_multiple(value: Decimal, step: Decimal) -> Decimal:
+    return (value / step).quantize(Decimal(1), ROUND_HALF_UP) * step
+
+
+def price_rule(
+    exchange: str,
+    valid_exchanges: Sequence[str],
+    market_rule_ids: Sequence[int],
+    rules: Mapping[int, Iterable[tuple[Decimal, Decimal]]],
+    min_tick: Decimal | None,
+) -> PriceRule | None:
+    """The ticks of a contract where it is routed (`valid_exchanges` and `market_rule_ids` are parallel lists, IB ContractDetails).
+
+    Where the market rule was never answered, the contract's smallest tick stands in: the broker then has the last word (code 110). None
+    where neither is known.
+    """
+    by_exchange = dict(zip(valid_exchanges, market_rule_ids, strict=False))
+    bands = tuple(sorted((low, tick) for low, tick in rules.get(by_exchange.get(exchange, -1), ()) if tick > 0))
+    if bands:
+        return PriceRule(bands)
+    if min_tick is not None and min_tick > 0:
+        return PriceRule(((Decimal(0), min_tick),))
+    return None
+
+
+def kept(value: Decimal) -> Decimal:
+    """A computed amount as the book can keep it: eight decimal places and at most fifteen significant digits."""
+    return _KEPT.plus(value).quantize(DECIMAL_PLACES, ROUND_HALF_UP, context=Context(prec=28)).normalize()
+
+
+def stop_and_target(
+    entry: Decimal, *, is_long: bool, stop_loss: Decimal, profit_target: Decimal, rule: PriceRule
+) -> tuple[Decimal, Decimal]:
+    """Prices of the exits of a position entered at `entry`, each on the nearest tick: (stop, target).
+
+    `stop_loss` and `profit_target` are fractions of the entry (0.02 is 2 %). The stop of a long position lies below the entry and its
+    target above; for a short one both signs are mirrored. Raises `TicketError` for a fraction that leaves no price above zero.
+    """
+    if not 0 < stop_loss < 1:
+        raise TicketError("stop_loss", "must be above 0 and below 1 (0.02 is 2 %)")
+    if profit_target <= 0 or (not is_long and profit_target >= 1):
+        raise TicketError("profit_target", "must be above 0, and below 1 for a short position (0.08 is 8 %)")
+    sign = 1 if is_long else -1
+    stop = rule.nearest(entry * (1 - sign * stop_loss))
+    target = rule.nearest(entry * (1 + sign * profit_target))
+    if stop <= 0 or target <= 0:
+        raise TicketError("entry_price", "is so low that an exit would lie below the smallest price")
+    return stop, target
+
+
+def check_price(field: str, price: Decimal | None, rule: PriceRule) -> None:
+    """Raises `TicketError`, naming the tick and the prices next to it, for a typed price that is not on the tick."""
+    if price is None or rule.is_on_tick(price):
+        return
+    tick = rule.tick_at(price)
+    below = price // tick * tick
+    raise TicketError(field, f"must be a multiple of {tick.normalize():f} here: {below.normalize():f} or {(below + tick).normalize():f}")
+
+
+def check_quantity(quantity: Decimal, *, min_size: Decimal, size_increment: Decimal) -> None:
+    """Raises `TicketError` for a quantity below the smallest size or off its increment (IB ContractDetails minSize, sizeIncrement)."""
+    if quantity < min_size:
+        raise TicketError("quantity", f"must be at least {min_size.normalize():f}")
+    if size_increment > 0 and quantity % size_increment != 0:
+        raise TicketError("quantity", f"must be a multiple of {size_increment.normalize():f}")
