@@ -1,7 +1,7 @@
 """Real desks for tests: `manage.py serve` in a process of its own, on a data folder and a socket of its own.
 
-The rule it keeps: a test waits for conditions, never for time; the socket is bound here and inherited by the desk, so no port is raced for and
-a desk can be killed and started again at the same address; and nothing outlives the test that started it.
+The rule it keeps: a test waits for conditions, never for time; the socket is bound here and inherited by the desk, so that no port is raced
+for and a desk can be killed and started again at the same address; and nothing outlives the test that started it.
 """
 
 from __future__ import annotations
