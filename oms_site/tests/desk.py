@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import json
 import os
 import re
 import shutil
@@ -98,7 +99,7 @@ class Desk:
         command = [sys.executable, str(ROOT / "manage.py"), "serve", "--fd", str(self.listener.fileno())]
         with (self.data / "desk.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--control-port", str(self.control_port), *self.arguments],
+                [*command, "--control-port", str(self.control_port), "--ledger", str(self.data / "ledger.jsonl"), *self.arguments],
                 env=environment(self.data, **self.settings),
                 pass_fds=[self.listener.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -147,6 +148,11 @@ class Desk:
             stream.write(line + "\n")
             stream.flush()
             return stream.readline().strip()
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What the simulated gateway heard and did, over all its lives: the truth that the book is compared with."""
+        path = self.data / "ledger.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of its book, read from outside."""
@@ -234,7 +240,8 @@ def template_data(folder: Path) -> Iterator[Path]:
     try:
         desk.start()
         assert desk.stop() == 0, desk.log
-        (folder / "desk.log").unlink()
+        for name in ("desk.log", "ledger.jsonl"):
+            (folder / name).unlink()
         yield folder
     finally:
         desk.close()

@@ -40,6 +40,8 @@ class Command(BaseCommand):
         parser.add_argument("--no-migrate", action="store_true", help="do not bring the database up to date first")
         parser.add_argument("--control-port", type=int, help="local port that takes commands for the simulated gateway")
         parser.add_argument("--seed", type=int, default=1, help="seed of the simulated gateway's prices")
+        parser.add_argument("--tick-seconds", type=float, default=1.0, help="how often its market moves by itself; 0: never")
+        parser.add_argument("--ledger", type=Path, help="file that takes down all the simulated gateway hears and does")
 
     def handle(self, *args: Any, **options: Any) -> NoReturn:
         """Prepares, serves, and leaves the process with the desk's exit code."""
@@ -154,14 +156,14 @@ def _gateway(options: dict[str, Any]) -> "Gateway":
         return RealGateway(settings.IBKR_HOST, settings.IBKR_PORT)
     from broker.simulator.server import SimulatedGateway
 
-    data = Path(settings.DATA_DIR)
     return SimulatedGateway(
         host="127.0.0.1",
         port=settings.IBKR_PORT,
         control_port=options["control_port"],
         seed=options["seed"],
-        store=data / "simulator.sqlite3",
-        ledger=data / "simulator-ledger.jsonl",
+        store=settings.DATA_DIR / "simulator.sqlite3",
+        ledger=options["ledger"],
+        tick_seconds=options["tick_seconds"],
     )
 
 

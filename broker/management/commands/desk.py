@@ -1,0 +1,286 @@
+"""The verbs of the desk on the command line, for when the web is down: `manage.py desk buy AAPL 100 --limit 233.33 --user trader1`.
+
+The same door as the pages (OrderManager), the same limits, the same record. It writes to the book; the worker sends. Exit code 0: done,
+1: refused or not found (the rule is named), 2: the words of the command are wrong.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from orders import inquiries
+from orders.errors import Refused
+from orders.manager import OrderManager
+from orders.models import Account, Contract, Inquiry, OrderRecord, Position
+from orders.rules.lifecycle import OrderStatus
+from orders.rules.terms import OcaType, Side, TimeInForce, plain
+
+POLL_SECONDS = 0.1
+
+
+class Command(BaseCommand):
+    help = "List, place, protect, change and cancel orders from the command line, as a user of the desk."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+
+        def verb(name: str, help_text: str) -> ArgumentParser:
+            child = verbs.add_parser(name, help=help_text)
+            child.add_argument("--user", required=True, help="the user of the desk who acts; limits and access are this user's")
+            child.add_argument("--account", help="account code; needed where the user may use several")
+            return child
+
+        def writing(name: str, help_text: str) -> ArgumentParser:
+            child = verb(name, help_text)
+            child.add_argument("--key", default="", help="the request's own name; a second run with the same key is the same request")
+            child.add_argument(
+                "--wait", type=float, default=5.0, metavar="SECONDS", help="how long to wait for the broker's word (0: not at all)"
+            )
+            return child
+
+        verb("list", "open orders").add_argument("--all", action="store_true", help="today's finished orders too")
+        verb("positions", "positions as the broker reports them")
+        for name in ("buy", "sell"):
+            child = writing(name, f"{name} a contract: market unless --limit or --stop is given")
+            _instrument(child)
+            child.add_argument("quantity", type=_number)
+            child.add_argument("--limit", type=_number, metavar="PRICE")
+            child.add_argument("--stop", type=_number, metavar="PRICE")
+            child.add_argument("--gtc", action="store_true", help="good till cancelled instead of DAY")
+        child = writing("bracket", "an entry with a take profit and a stop loss")
+        child.add_argument("side", choices=["buy", "sell"])
+        _instrument(child)
+        child.add_argument("quantity", type=_number)
+        child.add_argument("--limit", type=_number, metavar="PRICE", help="limit price of the entry; market where missing")
+        child.add_argument("--target", type=_number, metavar="PRICE", required=True)
+        child.add_argument("--stop", type=_number, metavar="PRICE", required=True)
+        child = writing("protect", "stop and target on a position, in one OCA group")
+        _instrument(child)
+        child.add_argument("--quantity", type=_number, help="how much of the position (all that is not protected yet)")
+        child.add_argument("--entry", type=_number, metavar="PRICE", help="the price the percentages count from (average cost)")
+        child.add_argument("--stop-loss", type=_number, default=Decimal("0.02"), metavar="FRACTION")
+        child.add_argument("--profit-target", type=_number, default=Decimal("0.08"), metavar="FRACTION")
+        child.add_argument("--oca-type", type=int, choices=[1, 2, 3], default=1)
+        child = writing("modify", "change quantity or prices of an open order")
+        child.add_argument("order", help="client order id, or its last characters")
+        child.add_argument("--quantity", type=_number)
+        child.add_argument("--limit", type=_number, metavar="PRICE")
+        child.add_argument("--stop", type=_number, metavar="PRICE")
+        child.add_argument("--gtc", action="store_true")
+        writing("cancel", "cancel one order").add_argument("order", help="client order id, or its last characters")
+        writing("cancel-all", "cancel every open order that the user may cancel (of --account, where given)")
+        _instrument(writing("close", "cancel a position's exits, wait for that, then close it at the market"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            user = get_user_model().objects.get(username=options["user"], is_active=True)
+        except get_user_model().DoesNotExist:
+            raise CommandError(f"--user {options['user']}: there is no active user of this name.") from None
+        run: Callable[..., None] = getattr(self, "do_" + options["verb"].replace("-", "_"))
+        try:
+            run(OrderManager(user), **options)
+        except Refused as refused:
+            raise CommandError(f"Refused ({refused.code}): {refused.message}") from None
+
+    # --- the verbs ----------------------------------------------------------------------------------------------------------------
+
+    def do_list(self, manager: OrderManager, **options: Any) -> None:
+        account = self._account(manager, options["account"], required=False)
+        found = manager.get_open_orders(account)
+        if options["all"]:
+            since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+            accounts = [account] if account else manager.accounts()
+            found = OrderRecord.objects.filter(account__in=accounts, created_at__gte=since).select_related("account", "contract")
+        self._orders(found)
+
+    def do_positions(self, manager: OrderManager, **options: Any) -> None:
+        rows = manager.get_positions(self._account(manager, options["account"], required=False))
+        self._table(
+            ("ACCOUNT", "SYMBOL", "QUANTITY", "AVERAGE COST"),
+            [(p.account.code, p.contract.label, plain(p.quantity), plain(p.average_cost)) for p in rows],
+        )
+
+    def do_buy(self, manager: OrderManager, **options: Any) -> None:
+        self._single(manager, Side.BUY, **options)
+
+    def do_sell(self, manager: OrderManager, **options: Any) -> None:
+        self._single(manager, Side.SELL, **options)
+
+    def _single(self, manager: OrderManager, side: Side, **options: Any) -> None:
+        account, contract = self._account(manager, options["account"]), self._contract(manager, options)
+        limit, stop, quantity = options["limit"], options["stop"], options["quantity"]
+        more = {"key": _key(options), "time_in_force": TimeInForce.GTC if options["gtc"] else TimeInForce.DAY}
+        if limit is not None and stop is not None:
+            order = manager.place_stop_limit_order(account, contract, side, quantity, stop, limit, **more)
+        elif stop is not None:
+            order = manager.place_stop_order(account, contract, side, quantity, stop, **more)
+        elif limit is not None:
+            order = manager.place_limit_order(account, contract, side, quantity, limit, **more)
+        else:
+            order = manager.place_market_order(account, contract, side, quantity, **more)
+        self._report([order], options["wait"])
+
+    def do_bracket(self, manager: OrderManager, **options: Any) -> None:
+        orders = manager.place_bracket(
+            self._account(manager, options["account"]),
+            self._contract(manager, options),
+            Side(options["side"].upper()),
+            options["quantity"],
+            limit_price=options["limit"],
+            take_profit_price=options["target"],
+            stop_loss_price=options["stop"],
+            key=_key(options),
+        )
+        self._report(orders, options["wait"])
+
+    def do_protect(self, manager: OrderManager, **options: Any) -> None:
+        orders = manager.place_oca_group(
+            self._account(manager, options["account"]),
+            self._contract(manager, options),
+            options["quantity"],
+            options["entry"],
+            stop_loss=options["stop_loss"],
+            profit_target=options["profit_target"],
+            oca_type=OcaType(options["oca_type"]),
+            key=_key(options),
+        )
+        self._report(orders, options["wait"])
+
+    def do_modify(self, manager: OrderManager, **options: Any) -> None:
+        order = self._order(manager, options["order"])
+        manager.modify_order(
+            order,
+            key=_key(options),
+            quantity=options["quantity"],
+            limit_price=options["limit"],
+            stop_price=options["stop"],
+            time_in_force=TimeInForce.GTC if options["gtc"] else None,
+        )
+        self._report([order], options["wait"])
+
+    def do_cancel(self, manager: OrderManager, **options: Any) -> None:
+        order = self._order(manager, options["order"])
+        manager.cancel_order(order, key=_key(options))
+        self._report([order], options["wait"])
+
+    def do_cancel_all(self, manager: OrderManager, **options: Any) -> None:
+        orders = manager.cancel_all_orders(key=_key(options), account=self._account(manager, options["account"], required=False))
+        self._report(orders, options["wait"])
+
+    def do_close(self, manager: OrderManager, **options: Any) -> None:
+        account, contract = self._account(manager, options["account"]), self._contract(manager, options)
+        self._report([manager.close_position(account, contract, key=_key(options))], options["wait"])
+
+    # --- finding what a word means ------------------------------------------------------------------------------------------------
+
+    def _account(self, manager: OrderManager, code: str | None, *, required: bool = True) -> Account | None:
+        accounts = {account.code: account for account in manager.accounts()}
+        if code:
+            if code not in accounts:
+                raise CommandError(f"--account {code}: not an account that this user may see.")
+            return accounts[code]
+        if not required:
+            return None
+        if len(accounts) != 1:
+            raise CommandError(f"--account is needed: this user may see {', '.join(accounts) or 'no account'}.")
+        return next(iter(accounts.values()))
+
+    def _order(self, manager: OrderManager, name: str) -> OrderRecord:
+        found = [order for order in manager.get_open_orders() if order.client_order_id.upper().endswith(name.upper())]
+        if len(found) != 1:
+            raise CommandError(f"{name}: {'no open order' if not found else f'{len(found)} open orders'} of this user's end so.")
+        return found[0]
+
+    def _contract(self, manager: OrderManager, options: dict[str, Any]) -> Contract:
+        """By conId, or by symbol: from the book where it names one contract, else asked of the broker."""
+        wanted = str(options["symbol"]).upper()
+        known = Contract.objects.filter(detailed_at__isnull=False, sec_type=options["sec_type"])
+        known = known.filter(con_id=int(wanted)) if wanted.isdigit() else known.filter(symbol=wanted)
+        if known.count() == 1:
+            return known.get()
+        arguments: dict[str, Any] = {"con_id": int(wanted)} if wanted.isdigit() else {"symbol": wanted, "sec_type": options["sec_type"]}
+        asked = inquiries.ask(Inquiry.Kind.CONTRACT, arguments, manager.actor, timezone.now())
+        answered = inquiries.wait_for(asked.pk, 5.0)
+        if answered.state != Inquiry.State.ANSWERED:
+            raise CommandError(f"{wanted}: {answered.error or 'the broker did not answer; is the worker running?'}")
+        found = list(Contract.objects.filter(con_id__in=[row["con_id"] for row in answered.answer]))
+        if len(found) != 1:
+            choices = ", ".join(f"{c.con_id} ({c.label} {c.primary_exchange} {c.currency})" for c in found)
+            raise CommandError(f"{wanted} names {len(found)} contracts; say which by its conId: {choices}")
+        return found[0]
+
+    # --- saying what came of it ---------------------------------------------------------------------------------------------------
+
+    def _report(self, orders: Sequence[OrderRecord], wait: float) -> None:
+        """Prints the orders as the broker left them, or as they are when the wait is over."""
+        deadline = time.monotonic() + wait
+        keys = [order.pk for order in orders]
+        while time.monotonic() < deadline:
+            unsettled = OrderRecord.objects.filter(pk__in=keys, status__in=[OrderStatus.PENDING, OrderStatus.SENT])
+            asked = OrderRecord.objects.filter(pk__in=keys, commands__state__in=["PENDING", "SENDING", "SENT"])
+            if not unsettled.exists() and not asked.exists():
+                break
+            time.sleep(POLL_SECONDS)
+        self._orders(OrderRecord.objects.filter(pk__in=keys).select_related("account", "contract").order_by("pk"))
+
+    def _orders(self, orders: Iterable[OrderRecord]) -> None:
+        self._table(
+            ("ORDER", "ACCOUNT", "SYMBOL", "SIDE", "QUANTITY", "TYPE", "LIMIT", "STOP", "TIF", "FILLED", "STATUS", ""),
+            [
+                (
+                    order.client_order_id,
+                    order.account.code,
+                    order.contract.label,
+                    order.side,
+                    plain(order.quantity),
+                    order.order_type,
+                    _price(order.limit_price),
+                    _price(order.stop_price),
+                    order.time_in_force,
+                    plain(order.filled_quantity),
+                    order.status,
+                    order.status_text,
+                )
+                for order in orders
+            ],
+        )
+
+    def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        if not rows:
+            self.stdout.write("none")
+            return
+        widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+        for row in (head, *rows):
+            self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _instrument(parser: ArgumentParser) -> None:
+    parser.add_argument("symbol", help="symbol (AAPL), or a conId")
+    parser.add_argument("--sec-type", default="STK", choices=["STK", "FUT", "CASH", "OPT"])
+
+
+def _number(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text} is not a number") from None
+    if not value.is_finite():
+        raise ValueError(f"{text} is not a number")
+    return value
+
+
+def _key(options: dict[str, Any]) -> str:
+    return options["key"] or uuid.uuid4().hex
+
+
+def _price(value: Decimal | None) -> str:
+    return "" if value is None else plain(value)
