@@ -121,6 +121,14 @@ def _tick(server: SimulatedGateway, words: Words) -> str:
     return server.core.now().isoformat()
 
 
+@command("cancel-delay STEPS")
+def _cancel_delay(server: SimulatedGateway, words: Words) -> str:
+    """From here on a cancel is confirmed after so many steps of the market; the order is PendingCancel meanwhile and can still fill."""
+    with server.core.turn():
+        server.core.change("set_cancel_delay", steps=max(0, int(words[0])))
+    return words[0]
+
+
 @command("position ACCOUNT SYMBOL QTY AVGCOST")
 def _position(server: SimulatedGateway, words: Words) -> str:
     account, con_id, quantity, cost = words[0], _con_id(server, words[1]), _decimal(words[2]), _decimal(words[3])

@@ -54,6 +54,11 @@ def _release_quote(exchange: Exchange, values: dict[str, Any], now: datetime) ->
     return []
 
 
+def _set_cancel_delay(exchange: Exchange, values: dict[str, Any], now: datetime) -> list[Event]:
+    exchange.cancel_delay_steps = values["steps"]
+    return []
+
+
 def _set_position(exchange: Exchange, values: dict[str, Any], now: datetime) -> list[Event]:
     """A position that came from elsewhere (transferred in, or traded before): no execution, no cash, no result of today."""
     account, con_id, quantity = values["account"], values["con_id"], Decimal(values["quantity"])
@@ -72,6 +77,7 @@ _INPUTS: dict[str, Input] = {
     "set_quote": _set_quote,
     "release_quote": _release_quote,
     "set_position": _set_position,
+    "set_cancel_delay": _set_cancel_delay,
 }
 
 
@@ -110,7 +116,10 @@ class RecordedExchange:
         self._on_disk = 0
         snapshot, journal = store.load()
         self.last_moment = datetime.fromisoformat(snapshot["moment"]) if snapshot else now
-        self.exchange = restore(snapshot["exchange"]) if snapshot else new_exchange(now)
+        try:
+            self.exchange = restore(snapshot["exchange"]) if snapshot else new_exchange(now)
+        except ValueError as error:
+            raise StoreProblem(f"The stored exchange cannot be taken up: {error}; remove the store to start afresh") from error
         for entry in journal:
             self._replay(entry)
         self.exchange.forget_untransmitted()
@@ -160,9 +169,12 @@ class RecordedExchange:
 
     def _replay(self, entry: dict[str, Any]) -> None:
         moment = datetime.fromisoformat(entry["at"])
-        events = _INPUTS[entry["do"]](self.exchange, entry["values"], moment)
+        try:
+            outcome: int | str = _checksum(_INPUTS[entry["do"]](self.exchange, entry["values"], moment))
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            outcome = repr(error)
         self.last_moment = max(self.last_moment, moment)
-        if _checksum(events) != entry["check"]:
+        if outcome != entry["check"]:
             raise StoreProblem(
                 f"The journal of the simulated exchange does not replay: {entry['do']} at {entry['at']} had another outcome when it was "
                 "recorded. It was probably written by another version of the exchange; remove the store to start afresh"
