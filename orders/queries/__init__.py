@@ -1,0 +1,32 @@
+"""What the screens read: finished rows, spelled out, for the user who asks.
+
+The rule it keeps: every function takes the user and shows only the accounts he may see; the rows are frozen, and templates decide nothing.
+"""
+
+from orders.queries.access import tradable_accounts, tradable_ids, visible_accounts
+from orders.queries.desk import account_strip, attention, gateway
+from orders.queries.detail import order_detail
+from orders.queries.executions import executions
+from orders.queries.history import HistoryFilters, history, history_csv
+from orders.queries.orders import family_roots, order_families
+from orders.queries.positions import positions
+from orders.queries.quotes import quote, watchlist
+
+__all__ = [
+    "HistoryFilters",
+    "account_strip",
+    "attention",
+    "executions",
+    "family_roots",
+    "gateway",
+    "history",
+    "history_csv",
+    "order_detail",
+    "order_families",
+    "positions",
+    "quote",
+    "tradable_accounts",
+    "tradable_ids",
+    "visible_accounts",
+    "watchlist",
+]

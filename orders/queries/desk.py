@@ -1,0 +1,274 @@
+"""The account strip, the gateway's pill and what needs a person.
+
+The rule it keeps: a figure that the broker has not given is –, never zero; a gateway whose worker has gone silent is not READY, whatever it
+said last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from orders.models import Account, AccountValue, Book, Gateway, Incident, OrderRecord
+from orders.queries.access import tradable_ids, visible_accounts
+from orders.queries.orders import terms_words
+from orders.queries.positions import positions
+from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
+from orders.rules.lifecycle import OrderStatus
+from orders.rules.terms import BookKind, GatewayState
+
+SILENT = timedelta(seconds=30)
+"""A worker says it is there at least every ten seconds (the liveness probe); after three missed ones nobody is."""
+
+
+# --- the account strip ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AccountStrip:
+    """The figures of one account, as IB says them, in its base currency."""
+
+    account: Account
+    currency: str
+    net_liquidation: str
+    buying_power: str
+    excess_liquidity: str
+    daily: Figure
+    daily_percent: str
+    unrealised: Figure
+    realised: Figure
+    heard: Moment | None
+    age: str
+
+
+def account_strip(user: Any, account: Account | None, now: datetime | None = None) -> AccountStrip | None:
+    """The strip of an account that `user` may see; None where he may not."""
+    now = now or timezone.now()
+    if account is None or not visible_accounts(user).filter(pk=account.pk).exists():
+        return None
+    values = list(AccountValue.objects.filter(account=account))
+    net, currency = _value(values, "NetLiquidation", account.base_currency)
+    daily = _value(values, "DailyPnL", "")[0]
+    percent = daily / (net - daily) * 100 if daily is not None and net and net - daily > 0 else None
+    heard = max((value.at for value in values), default=None)
+    return AccountStrip(
+        account=account,
+        currency=currency or account.base_currency,
+        net_liquidation=number(net),
+        buying_power=number(_value(values, "BuyingPower", currency)[0]),
+        excess_liquidity=number(_value(values, "ExcessLiquidity", currency)[0]),
+        daily=figure(daily),
+        daily_percent=signed(percent, 2) + "%" if percent is not None else "",
+        unrealised=figure(_value(values, "UnrealizedPnL", "")[0]),
+        realised=figure(_value(values, "RealizedPnL", "")[0]),
+        heard=Moment(heard, account.time_zone) if heard else None,
+        age=age(heard, now),
+    )
+
+
+def _value(values: Iterable[AccountValue], name: str, currency: str) -> tuple[Decimal | None, str]:
+    """The value of that name, in that currency where there is one, with the currency it is in."""
+    found = [value for value in values if value.name == name and value.currency != "BASE"]
+    found.sort(key=lambda value: (value.currency != currency, value.currency))
+    for value in found:
+        try:
+            amount = Decimal(value.value)
+        except InvalidOperation:
+            continue
+        if amount.is_finite():
+            return amount, value.currency
+    return None, ""
+
+
+# --- the gateway ----------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GatewayPill:
+    """The gateway in one pill. `may_place` is what the ticket obeys; `reason` says in words why not."""
+
+    word: str
+    css: str
+    detail: str
+    title: str
+    may_place: bool
+    may_cancel: bool
+    reason: str
+    kind: str
+    kind_css: str
+    kind_title: str | Promise
+    since: datetime | None
+
+
+def gateway(now: datetime | None = None) -> GatewayPill:
+    """The gateway as the worker last saw it, and the kind of book."""
+    now = now or timezone.now()
+    row = Gateway.objects.filter(pk=1).first()
+    kind = Book.objects.values_list("kind", flat=True).filter(pk=1).first() or ""
+    state = GatewayState(row.state) if row is not None else GatewayState.DOWN
+    silent = row is None or row.heard_at is None or now - row.heard_at > SILENT
+    if silent and state is not GatewayState.DOWN:
+        state, reason = GatewayState.DOWN, _("The worker that holds the connection has not been heard of.")
+    else:
+        reason = _reason(state, row.reason if row is not None else "")
+    css = {GatewayState.READY: "pill-ready", GatewayState.DOWN: "pill-down"}.get(state, "pill-wait")
+    latency = row.latency_ms if row is not None and state is GatewayState.READY else None
+    return GatewayPill(
+        word=str(state),
+        css=css,
+        detail=_("%s ms") % latency if latency is not None else "",
+        title=reason or (row.address if row is not None else ""),
+        may_place=state.may_place,
+        may_cancel=state.may_cancel,
+        reason="" if state.may_place else reason,
+        kind=_KINDS[kind][0],
+        kind_css=_KINDS[kind][1],
+        kind_title=_kind_title(kind),
+        since=row.since if row is not None else None,
+    )
+
+
+_KINDS = {
+    BookKind.SIMULATED: ("SIMULATED", ""),
+    BookKind.PAPER: ("PAPER", "kind-paper"),
+    BookKind.LIVE: ("LIVE", "kind-live"),
+    "": ("UNBOUND", "kind-none"),
+}
+
+
+def _kind_title(kind: str) -> str:
+    return {
+        BookKind.SIMULATED: _("This book is bound to the simulated gateway: no order leaves this machine"),
+        BookKind.PAPER: _("This book is bound to a paper trading account of IB"),
+        BookKind.LIVE: _("This book is bound to a live account: orders trade real money"),
+        "": _("This book has not met a gateway yet"),
+    }[kind]
+
+
+def _reason(state: GatewayState, said: str) -> str:
+    words = {
+        GatewayState.READY: "",
+        GatewayState.DOWN: _("The gateway is down."),
+        GatewayState.CONNECTING: _("Connecting to the gateway."),
+        GatewayState.RECONCILING: _("Comparing the book with the broker."),
+        GatewayState.DEGRADED: _("The gateway has lost its own connection to IB."),
+    }[state]
+    return f"{words} {said}".strip()
+
+
+# --- what needs a person --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One thing a person must look at. `css` is its colour role; `order` or `position` is what it is about."""
+
+    key: str
+    css: str
+    glyph: str
+    title: str
+    detail: str
+    order: str = ""
+    protect: tuple[str, int] | None = None  # (account code, con_id)
+    since: Moment | None = None
+    age: str = ""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Everything that needs a person, the gravest first. `unknown` counts the orders of which nobody knows what became."""
+
+    items: tuple[Todo, ...]
+    unknown: int = 0
+    seen: frozenset[int] = field(default_factory=frozenset)
+
+
+def attention(user: Any, account: Account | None = None, now: datetime | None = None) -> Attention:
+    """Across every account `user` may see, whichever one he looks at: an unknown order elsewhere must not hide."""
+    now = now or timezone.now()
+    seen = visible_accounts(user)
+    flagged = OrderRecord.objects.filter(Q(needs_attention=True) | Q(status=OrderStatus.UNKNOWN.value), account__in=seen)
+    orders = list(flagged.select_related("account", "contract").order_by("-id")[:50])
+    incidents = Incident.objects.filter(Q(account__in=seen) | Q(order__account__in=seen) | Q(account=None, order=None), closed_at=None)
+    ticks = Ticks.load()
+    lost = [_order_todo(order, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
+    asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
+    told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
+    return Attention(items=(*lost, *asking, *told, *_bare_positions(user, now)), unknown=len(lost))
+
+
+def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
+    unknown = order.state is OrderStatus.UNKNOWN
+    since = order.sent_at or order.created_at
+    words = f"{order.side} {terms_words(order, ticks)}"
+    return Todo(
+        key=f"order-{order.pk}",
+        css="red" if unknown else "amber",
+        glyph="s-unknown" if unknown else "i-warn",
+        title=_("%s order unknown") % order.contract.label if unknown else words,
+        detail=f"{words} · {order.account.short}"
+        if unknown
+        else order.attention_text or order.status_text or _("Please look at this order."),
+        order=order.client_order_id,
+        since=Moment(since, order.account.time_zone) if unknown else None,
+        age=age(since, now) if unknown else "",
+    )
+
+
+def _incident_todo(incident: Incident, now: datetime) -> Todo:
+    account = incident.account or (incident.order.account if incident.order else None)
+    return Todo(
+        key=f"incident-{incident.pk}",
+        css="amber",
+        glyph="i-warn",
+        title=incident.kind.replace("_", " ").capitalize(),
+        detail=incident.text,
+        order=incident.order.client_order_id if incident.order else "",
+        since=Moment(incident.opened_at, account.time_zone if account else "UTC"),
+        age=age(incident.opened_at, now),
+    )
+
+
+def _bare_positions(user: Any, now: datetime) -> list[Todo]:
+    """Positions without a stop, and exits without a position."""
+    tradable = {account.code for account in visible_accounts(user).filter(pk__in=tradable_ids(user))}
+    found = []
+    for row in positions(user, now=now):
+        if row.guard is None or row.guard.closing:
+            continue
+        if row.guard.bare:
+            found.append(
+                Todo(
+                    key=f"bare-{row.id}",
+                    css="amber",
+                    glyph="i-warn",
+                    title=_("%(symbol)s %(guard)s") % {"symbol": row.symbol, "guard": row.guard.text},
+                    detail=_value_words(row.value, row.currency, row.account),
+                    protect=(row.account_code, row.con_id) if row.account_code in tradable else None,
+                )
+            )
+        elif row.guard.orphans:
+            found.append(
+                Todo(
+                    key=f"orphan-{row.id}",
+                    css="pink",
+                    glyph="i-orphan",
+                    title=_("%(symbol)s %(guard)s") % {"symbol": row.symbol, "guard": row.guard.text},
+                    detail=_("No position is left to close; a fill would open one · %s") % row.account,
+                )
+            )
+    return found
+
+
+def _value_words(value: str, currency: str, account: str) -> str:
+    if value == NOTHING:
+        return _("No working stop · %s") % account
+    return _("%(value)s %(currency)s without a working stop · %(account)s") % {"value": value, "currency": currency, "account": account}

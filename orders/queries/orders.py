@@ -1,0 +1,299 @@
+"""Orders as families: an entry with its children, the members of an OCA group, or a single order. A family is the unit the screens show.
+
+The rule it keeps: status, quantity and intent stand side by side and are never mixed; a filled parent stays on the screen as long as
+a child lives.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.functional import Promise
+
+from orders.models import Account, BrokerCommand, OrderRecord
+from orders.queries.access import tradable_ids, visible_accounts
+from orders.queries.days import day_start
+from orders.queries.marks import LEGS, SIDE_CSS, Mark, order_mark
+from orders.queries.show import NOTHING, Moment, Ticks, age, initials, quantity
+from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
+from orders.rules.terms import CommandKind, OrderType, Role, Side, plain
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """One order, spelled out for a table."""
+
+    pk: int
+    client_order_id: str
+    account: str
+    account_code: str
+    con_id: int
+    symbol: str
+    leg: str | Promise
+    side: str
+    side_css: str
+    quantity: str
+    order_type: str
+    price: str
+    next_price: str  # what an open change asks for, where it changes a price
+    filled: str
+    filled_value: str
+    quantity_value: str
+    progress_css: str
+    average: str
+    time_in_force: str
+    outside_rth: bool
+    by: str
+    by_name: str
+    note: str
+    mark: Mark
+    status: str
+    broker_status: str
+    message: str
+    created: Moment
+    since: Moment
+    age: str
+    is_done: bool
+    is_unknown: bool
+    is_external: bool
+    needs_attention: bool
+    can_change: bool
+    can_cancel: bool
+    kin: str = ""
+    oca: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    root_id: int
+    rows: tuple[OrderRow, ...]
+    oca_title: str | Promise = ""
+
+    @property
+    def unit_id(self) -> str:
+        return f"family-{self.root_id}"
+
+
+@dataclass
+class Context:
+    """What the rows of one query share: when it was asked, the ladders, who may trade what, and the commands of the orders."""
+
+    now: datetime
+    tradable: frozenset[int]
+    ticks: Ticks
+    commands: Mapping[int, Sequence[BrokerCommand]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, user: Any, orders: Iterable[OrderRecord], now: datetime) -> Context:
+        found: dict[int, list[BrokerCommand]] = defaultdict(list)
+        for command in BrokerCommand.objects.filter(order__in=[order.pk for order in orders]).order_by("id"):
+            found[command.order_id].append(command)
+        return cls(now, tradable_ids(user), Ticks.load(), found)
+
+    def open_commands(self, order: OrderRecord) -> dict[str, BrokerCommand]:
+        return {command.kind: command for command in self.commands.get(order.pk, ()) if command.is_open}
+
+
+ROW_RELATIONS = ("account", "contract", "created_by", "oca_group")
+
+
+def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str = "") -> OrderRow:
+    """Spells out one order; its relations (`ROW_RELATIONS`) and the context are loaded already."""
+    commands = context.open_commands(order)
+    change = commands.get(CommandKind.MODIFY)
+    place = commands.get(CommandKind.PLACE)
+    mine = order.account_id in context.tradable and not order.is_external
+    since = order.created_at
+    if order.state is OrderStatus.UNKNOWN or order.status in WORKING:
+        since = order.sent_at or order.created_at
+    name = (order.created_by.get_full_name() or order.created_by.username) if order.created_by else ""
+    return OrderRow(
+        pk=order.pk,
+        client_order_id=order.client_order_id,
+        account=order.account.short,
+        account_code=order.account.code,
+        con_id=order.contract.con_id,
+        symbol=order.contract.label,
+        leg=LEGS.get(order.role, ""),
+        side=order.side,
+        side_css=SIDE_CSS[Side(order.side)],
+        quantity=quantity(order.quantity),
+        order_type=order.order_type,
+        price=terms_price(order, context.ticks),
+        next_price=_next_price(order, change, context.ticks),
+        filled=quantity(order.filled_quantity),
+        filled_value=plain(min(order.filled_quantity, order.quantity)),
+        quantity_value=plain(order.quantity),
+        progress_css=f"p-{SIDE_CSS[Side(order.side)]}" if order.filled_quantity else "p-none",
+        average=context.ticks.average(order.contract, order.average_price),
+        time_in_force=order.time_in_force,
+        outside_rth=order.outside_rth,
+        by=initials(name) if name else ("ext" if order.is_external else NOTHING),
+        by_name=name,
+        note=order.note,
+        mark=order_mark(order, commands, waits=bool(place and place.after and place.claimable_at is None)),
+        status=order.status,
+        broker_status=order.broker_status,
+        message=order.attention_text or order.status_text,
+        created=Moment(order.created_at, order.account.time_zone),
+        since=Moment(since, order.account.time_zone),
+        age=age(since, context.now),
+        is_done=not order.is_open,
+        is_unknown=order.state is OrderStatus.UNKNOWN,
+        is_external=order.is_external,
+        needs_attention=order.needs_attention,
+        can_change=mine and order.state in WORKING and CommandKind.CANCEL not in commands and change is None,
+        can_cancel=mine and order.is_open and CommandKind.CANCEL not in commands,
+        kin=kin,
+        oca=oca,
+    )
+
+
+def terms_price(order: OrderRecord, ticks: Ticks) -> str:
+    """The price or prices its type has: "512.40", "158.00 / 157.50" (stop, then limit), "–" for a market order."""
+    given = [ticks.price(order.contract, value) for value in (order.stop_price, order.limit_price) if value is not None]
+    return " / ".join(given) or NOTHING
+
+
+def terms_words(order: OrderRecord, ticks: Ticks) -> str:
+    """The order as one says it: "100 MSFT LMT 512.40 DAY"."""
+    shown = terms_price(order, ticks)
+    words = [quantity(order.quantity), order.contract.label, order.order_type]
+    return " ".join([*words, *([] if shown == NOTHING else [shown]), order.time_in_force])
+
+
+def _next_price(order: OrderRecord, change: BrokerCommand | None, ticks: Ticks) -> str:
+    if change is None or not change.terms:
+        return ""
+    asked = [Decimal(str(value)) for value in (change.terms.get("stop_price"), change.terms.get("limit_price")) if value is not None]
+    text = " / ".join(ticks.price(order.contract, value) for value in asked)
+    return text if text != terms_price(order, ticks) else ""
+
+
+# --- families -------------------------------------------------------------------------------------------------------------------------
+
+
+def _seen(user: Any, account: Account | None) -> QuerySet[OrderRecord]:
+    found = OrderRecord.objects.filter(account__in=visible_accounts(user))
+    return found.filter(account=account) if account is not None else found
+
+
+def _kin(orders: QuerySet[OrderRecord], anchors: Iterable[tuple[int, int | None, int | None]]) -> QuerySet[OrderRecord]:
+    """Of `orders` those that belong to a family of the anchors (pk, parent, OCA group)."""
+    roots: set[int] = set()
+    groups: set[int] = set()
+    for pk, parent, group in anchors:
+        roots.add(parent or pk)
+        if group:
+            groups.add(group)
+    return orders.filter(Q(pk__in=roots) | Q(parent__in=roots) | Q(oca_group__in=groups))
+
+
+def _group(orders: Sequence[OrderRecord]) -> dict[int, list[OrderRecord]]:
+    """Families by root: the parent, else the first member of the OCA group, else the order itself. Roots first, then by age."""
+    first: dict[int, int] = {}
+    for order in orders:
+        if order.oca_group_id and not order.parent_id:
+            first[order.oca_group_id] = min(order.pk, first.get(order.oca_group_id, order.pk))
+    families: dict[int, list[OrderRecord]] = defaultdict(list)
+    for order in sorted(orders, key=lambda order: order.pk):
+        root = order.parent_id or (first[order.oca_group_id] if order.oca_group_id else order.pk)
+        families[root].append(order)
+    return families
+
+
+def family_roots(order_ids: Iterable[int]) -> set[int]:
+    """The roots of the families these orders belong to. Asked by the screens, which are told of orders."""
+    wanted = set(order_ids)
+    anchors = OrderRecord.objects.filter(pk__in=wanted).values_list("pk", "parent", "oca_group")
+    members = list(_kin(OrderRecord.objects.all(), anchors).only("pk", "parent_id", "oca_group_id"))
+    return {root for root, orders in _group(members).items() if any(order.pk in wanted for order in orders)}
+
+
+def order_families(
+    user: Any,
+    *,
+    account: Account | None = None,
+    scope: str = "working",
+    roots: set[int] | None = None,
+    now: datetime | None = None,
+) -> list[Family]:
+    """Families of the accounts `user` may see, newest first.
+
+    `scope` "working": at least one member is open. "today": also those made or ended since the trading day of their account began.
+    `roots` narrows it to these families, as far as they are still in the scope.
+    """
+    now = now or timezone.now()
+    seen = _seen(user, account)
+    if roots is not None:
+        anchors = seen.filter(pk__in=roots)
+    else:
+        anchors = seen.filter(_in_scope(user, account, scope, now))
+    members = list(_kin(seen, anchors.values_list("pk", "parent", "oca_group")).select_related(*ROW_RELATIONS))
+    context = Context.load(user, members, now)
+    starts = {} if scope == "working" else {row.pk: day_start(row, now) for row in {order.account for order in members}}
+    families = [
+        family(root, orders, context) for root, orders in _group(members).items() if any(_counts(order, starts) for order in orders)
+    ]
+    return sorted(families, key=lambda family: -family.root_id)
+
+
+def _in_scope(user: Any, account: Account | None, scope: str, now: datetime) -> Q:
+    is_open = Q(status__in=[status.value for status in OPEN])
+    if scope == "working":
+        return is_open
+    accounts = [account] if account is not None else list(visible_accounts(user))
+    for row in accounts:
+        start = day_start(row, now)
+        is_open |= Q(account=row) & (Q(created_at__gte=start) | Q(closed_at__gte=start))
+    return is_open
+
+
+def _counts(order: OrderRecord, starts: Mapping[int, datetime]) -> bool:
+    if order.is_open:
+        return True
+    start = starts.get(order.account_id)
+    return start is not None and max(order.created_at, order.closed_at or order.created_at) >= start
+
+
+def family(root: int, orders: Sequence[OrderRecord], context: Context) -> Family:
+    """The rows of a family with their tree lines: children hang on the parent, exits that cancel one another share a bracket."""
+    parent = next((order for order in orders if order.pk == root and any(child.parent_id == root for child in orders)), None)
+    ordered = sorted(orders, key=lambda order: (order is not parent, _exit_rank(order), order.pk))
+    children = [order for order in ordered if order is not parent]
+    paired = len(children) > 1 and (parent is not None or children[0].oca_group_id is not None)
+    rows = []
+    for order in ordered:
+        kin = oca = ""
+        if parent is not None:
+            kin = "kin-head" if order is parent else "kin-end" if order is children[-1] else "kin-mid"
+        if paired and order is not parent:
+            oca = "a" if order is children[0] else "b" if order is children[-1] else "m"
+        rows.append(order_row(order, context, kin=kin, oca=oca))
+    return Family(root_id=root, rows=tuple(rows))
+
+
+def _exit_rank(order: OrderRecord) -> int:
+    """Target above stop, as on a price ladder of a long position."""
+    return 1 if order.role == Role.STOP_LOSS or order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT) else 0
+
+
+__all__ = [
+    "ROW_RELATIONS",
+    "Context",
+    "Family",
+    "OrderRow",
+    "family",
+    "family_roots",
+    "order_families",
+    "order_row",
+    "terms_price",
+    "terms_words",
+]
