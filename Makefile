@@ -49,7 +49,7 @@ clean:
 
 # --- The environment, made once and again only when the requirements change -----------------------------------------------------------
 
-$(BIN)/uv: Makefile
+$(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
 		echo "Deskbook needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not here."; \
 		echo "Install one (on Debian or Ubuntu: apt-get install python3 python3-venv), or name yours: make PYTHON=/path/to/python3.12"; exit 1; }
