@@ -33,22 +33,18 @@ PAGES = Room(
 ROOMS = {
     "orders.rules": Room(("orders.rules",)),
     "orders.models": Room(("orders.models", "orders.rules"), ("django",)),
-    "orders.queries": Room(("orders.queries", "orders.models", "orders.rules", "orders.errors"), ("django",)),
+    "orders.queries": Room(("orders.queries", "orders.models", "orders.rules", "orders.contracts", "orders.errors"), ("django",)),
     "orders.pages": PAGES,
     "orders.templatetags": PAGES,
     "orders": Room(("orders",), ("django", "channels", "asgiref", "ulid"), never=("orders.pages",)),
     "broker.simulator": Room(("broker.simulator",)),
-    "broker.translate": Room(("broker", "orders.rules"), ("ib_async",)),
-    "broker.figures": Room(("broker", "orders.rules"), ("ib_async",)),
-    "broker.errors": Room(("broker", "orders.rules"), ("ib_async",)),
-    "broker.connector": Room(("broker", "orders.rules"), ("ib_async", "eventkit")),
     "broker.engine": Room(("broker", "orders"), ("django", "asgiref"), never=("orders.pages", "orders.manager")),
     "broker.management": Room(
         ("broker", "orders"), ("django", "asgiref", "channels"), never=("orders.pages", "orders.intake", "orders.outbox")
     ),
     "broker.worker": Room(("broker",), ("django", "asgiref", "channels")),
     "broker.hosting": Room((), ("daphne", "twisted")),
-    "broker": Room(("broker", "orders.rules")),
+    "broker": Room(("broker", "orders.rules", "orders.errors"), ("ib_async", "eventkit")),
     "oms_site": Room(("oms_site", "orders.pages"), ("django", "asgiref", "channels", "dj_database_url")),
 }
 LAYERED = ("orders", "broker", "oms_site")
