@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MOST_CLIENTS = 32  # IB: at most 32 API clients on one gateway
 ACCOUNT_UPDATE_INTERVAL = timedelta(minutes=3)  # IB: account values every three minutes unless a position changes
 FARMS_OK = (
-    (2104, "Market data farm connection is OK:usfarm"),
+    (2104, "Market data farm connection is OK:simfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
     (2158, "Sec-def data farm connection is OK:secdefil"),
 )

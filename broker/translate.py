@@ -1,0 +1,270 @@
+"""Our words into IB's and IB's into ours: pure maps, nothing else.
+
+The rule kept here: floats and IB's unset numbers end in this file. Inside the desk a number is a Decimal of at most 15 significant digits
+or None; on the wire it is the plain text of that Decimal. What cannot be read raises ValueError, and the message counts as not decoded.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime
+from decimal import Context, Decimal, InvalidOperation
+
+from ib_async import CommissionReport, Contract, Execution, Order, OrderState
+from ib_async.util import UNSET_INTEGER, parseIBDatetime
+
+from orders.rules.commands import ContractSpec, ModifyOrder, PlaceOrder
+from orders.rules.reports import (
+    CommissionReported,
+    ContractFacts,
+    ExecutionReported,
+    OpenOrderReported,
+    OrderCompleted,
+    OrderKey,
+    OrderStatusReported,
+    PositionReported,
+)
+from orders.rules.terms import MAX_SIGNIFICANT_DIGITS, OrderTerms, OrderType, Side, TimeInForce, plain
+
+PLACES = Decimal("0.00000001")  # the columns of the book keep eight
+_EXACT = Context(prec=MAX_SIGNIFICANT_DIGITS)
+_WIDE = Context(prec=40)
+_ABSURD = Decimal("1e300")  # IB's "unset" is the largest double, and spelled in more than one way
+_SIDES = {"BOT": Side.BUY, "SLD": Side.SELL, "BUY": Side.BUY, "SELL": Side.SELL}
+
+# --- numbers, texts and times ---------------------------------------------------------------------------------------------------------
+
+
+def number(value: float | str | Decimal | None) -> Decimal | None:
+    """A number of a message as a Decimal of at most 15 significant digits and 8 places; None where IB left it unset.
+
+    IB writes "unset" as the largest double or the largest 32-bit integer, and computes averages in doubles (233.33333333333334).
+    """
+    if value is None or value == "":
+        return None
+    try:
+        decimal = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except InvalidOperation as error:
+        raise ValueError(f"not a number: {value!r}") from error
+    if not decimal.is_finite() or abs(decimal) >= _ABSURD or decimal == UNSET_INTEGER:
+        return None
+    decimal = _EXACT.plus(decimal)
+    if decimal.as_tuple().exponent < -8:  # type: ignore[operator]
+        decimal = decimal.quantize(PLACES, context=_WIDE)
+    return decimal + 0  # no negative zero
+
+
+def required(value: float | str | Decimal | None, name: str) -> Decimal:
+    """As `number`, where the message makes no sense without it."""
+    decimal = number(value)
+    if decimal is None:
+        raise ValueError(f"{name} is not set")
+    return decimal
+
+
+def readable(text: str) -> str:
+    """A text of IB's for a person: it writes other letters as \\uXXXX and line breaks as markup. It is shown as text, never as markup."""
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    return " ".join(re.sub(r"<br ?/?>", " ", text).replace("\0", " ").split())
+
+
+def moment(text: str) -> datetime | None:
+    """A time of IB's ("20260413 15:27:04 US/Eastern", epoch seconds, or naive, which today's gateways mean as UTC) in UTC, or None."""
+    if not text:
+        return None
+    try:
+        parsed = parseIBDatetime(text)
+    except Exception:  # noqa: BLE001 - an unknown zone or spelling: the time is left out, the fact stays
+        return None
+    if not isinstance(parsed, datetime):
+        return datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC) if isinstance(parsed, date) else None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+# --- out ------------------------------------------------------------------------------------------------------------------------------
+
+
+def ib_contract(spec: ContractSpec) -> Contract:
+    """The contract of an order or request: conId and exchange decide; stale copies of other fields make code 478."""
+    return Contract(conId=spec.con_id, exchange=spec.exchange or "SMART")
+
+
+def ib_order(frame: PlaceOrder | ModifyOrder) -> Order:
+    """The order of a frame, with every field that IB would else fill from a preset (10349: time in force) or ask for (435: account)."""
+    order = ib_terms(frame.terms, frame.account)
+    order.orderId = frame.ib_order_id
+    order.orderRef = frame.client_order_id
+    order.parentId = frame.parent_ib_order_id
+    order.ocaGroup = frame.oca_group
+    order.ocaType = frame.oca_type
+    order.transmit = frame.transmit
+    return order
+
+
+def ib_terms(terms: OrderTerms, account: str) -> Order:
+    """An order with these terms and nothing else. Numbers go out as their plain text: no float, no exponent."""
+    order = Order(action=terms.side.value, orderType=terms.order_type.value, tif=terms.time_in_force.value, outsideRth=terms.outside_rth)
+    order.account = account
+    order.totalQuantity = plain(terms.quantity)  # type: ignore[assignment]  # the library writes a text as it is
+    if terms.order_type.has_limit:
+        order.lmtPrice = plain(_priced(terms.limit_price, "limit price"))  # type: ignore[assignment]
+    if terms.order_type.has_stop:
+        order.auxPrice = plain(_priced(terms.stop_price, "stop price"))  # type: ignore[assignment]
+    return order
+
+
+def _priced(price: Decimal | None, name: str) -> Decimal:
+    if price is None:
+        raise ValueError(f"an order without its {name} cannot be written")
+    return price
+
+
+# --- in: orders -----------------------------------------------------------------------------------------------------------------------
+
+
+def contract_facts(contract: Contract) -> ContractFacts:
+    """The contract as a message names it. "?" and "0" are IB's ways to say that there is no right."""
+    return ContractFacts(
+        con_id=int(contract.conId),
+        symbol=contract.symbol,
+        sec_type=contract.secType,
+        currency=contract.currency,
+        exchange=contract.exchange,
+        primary_exchange=contract.primaryExchange,
+        local_symbol=contract.localSymbol,
+        trading_class=contract.tradingClass,
+        multiplier=number(contract.multiplier or None) or Decimal(1),
+        expiry=contract.lastTradeDateOrContractMonth,
+        strike=number(contract.strike) or Decimal(0),
+        right=contract.right[:1] if contract.right[:1] in ("C", "P") else "",
+    )
+
+
+def ib_id(value: int) -> int:
+    """An order id of a message; 0 where it names none. Executions of manual orders carry the unset integer."""
+    return int(value) if 0 < value < UNSET_INTEGER else 0
+
+
+def order_side(order: Order) -> Side | None:
+    """The side; a short sale of an institution (SSHORT, SLONG) sells."""
+    if order.action in ("SSHORT", "SLONG"):
+        return Side.SELL
+    return Side(order.action) if order.action in _SIDES else None
+
+
+def order_terms(order: Order) -> OrderTerms | None:
+    """The terms in our words, or None where the broker uses a side, type or time in force that we have no word for."""
+    try:
+        side, order_type, time_in_force = Side(order.action), OrderType(order.orderType), TimeInForce(order.tif or "DAY")
+    except ValueError:
+        return None
+    quantity = number(order.totalQuantity)
+    if not quantity:  # a completed order may come with a quantity of 0
+        return None
+    limit_price, stop_price = number(order.lmtPrice), number(order.auxPrice)
+    if (order_type.has_limit and limit_price is None) or (order_type.has_stop and stop_price is None):
+        return None
+    return OrderTerms(
+        side=side,
+        order_type=order_type,
+        quantity=quantity,
+        limit_price=limit_price if order_type.has_limit else None,
+        stop_price=stop_price if order_type.has_stop else None,
+        time_in_force=time_in_force,
+        outside_rth=bool(order.outsideRth),
+    )
+
+
+def order_status(
+    order_id: int, word: str, filled: float, remaining: float, average_price: float, perm_id: int, client_id: int, why_held: str
+) -> OrderStatusReported:
+    """An orderStatus. It names no account, no contract and no orderRef; its filled quantity is a hint, never the count."""
+    filled_quantity = number(filled) or Decimal(0)
+    return OrderStatusReported(
+        key=OrderKey(client_id=client_id, ib_order_id=ib_id(order_id), perm_id=perm_id),
+        word=word,
+        filled=filled_quantity,
+        remaining=number(remaining) or Decimal(0),
+        average_price=number(average_price) if filled_quantity else None,
+        why_held=why_held,
+    )
+
+
+def open_order(order_id: int, contract: Contract, order: Order, state: OrderState) -> OpenOrderReported:
+    """An openOrder, whoever placed the order. The group type says nothing by itself: plain orders come back with type 3."""
+    return OpenOrderReported(
+        key=OrderKey(client_id=order.clientId, ib_order_id=ib_id(order_id), perm_id=order.permId, client_order_id=order.orderRef),
+        account=order.account,
+        contract=contract_facts(contract),
+        terms=order_terms(order),
+        word=state.status,
+        type_word=f"{order.orderType} {order.tif}".strip(),
+        warning_text=readable(state.warningText),
+        oca_group=order.ocaGroup,
+        oca_type=order.ocaType if order.ocaGroup else 0,
+        parent_ib_order_id=ib_id(order.parentId),
+        side=order_side(order),
+        quantity=number(order.totalQuantity),
+    )
+
+
+def completed_order(contract: Contract, order: Order, state: OrderState) -> OrderCompleted:
+    """A completedOrder; the wire gives it no order id and no client id."""
+    return OrderCompleted(
+        key=OrderKey(perm_id=order.permId, client_order_id=order.orderRef),
+        account=order.account,
+        contract=contract_facts(contract),
+        terms=order_terms(order),
+        word=state.status,
+        completed_status=readable(state.completedStatus),
+        completed_at=moment(state.completedTime),
+        filled_quantity=number(order.filledQuantity),
+        type_word=f"{order.orderType} {order.tif}".strip(),
+        side=order_side(order),
+        quantity=number(order.totalQuantity),
+    )
+
+
+def execution(contract: Contract, fill: Execution, *, live: bool) -> ExecutionReported:
+    """One execution, or the correction of one: the broker says which by the last part of its id."""
+    price = required(fill.price, "execution price")
+    if fill.side not in _SIDES:
+        raise ValueError(f"execution {fill.execId} has the side {fill.side!r}")
+    return ExecutionReported(
+        key=OrderKey(
+            client_id=fill.clientId, ib_order_id=ib_id(fill.orderId), perm_id=fill.permId, client_order_id=fill.orderRef
+        ),
+        exec_id=fill.execId,
+        account=fill.acctNumber,
+        contract=contract_facts(contract),
+        side=_SIDES[fill.side],
+        quantity=required(fill.shares, "execution quantity"),
+        price=price,
+        executed_at=fill.time.astimezone(UTC),
+        exchange=fill.exchange,
+        liquidity=max(fill.lastLiquidity, 0),
+        live=live,
+    )
+
+
+def commission(report: CommissionReport) -> CommissionReported | None:
+    """The commission of an execution; None while it is not known (unset, or the -1 that some gateways send until it is)."""
+    amount = number(report.commission)
+    if amount is None or amount == -1:
+        return None
+    return CommissionReported(
+        exec_id=report.execId, amount=amount, currency=report.currency, realized_pnl=number(report.realizedPNL)
+    )
+
+
+def position(account: str, contract: Contract, quantity: float, average_cost: float) -> PositionReported:
+    """A position; its average cost is of one unit times the multiplier, commissions included. Quantity 0: it is flat."""
+    if not math.isfinite(quantity):
+        raise ValueError(f"position of {contract.conId} in {account} is {quantity}")
+    return PositionReported(
+        account=account,
+        contract=contract_facts(contract),
+        quantity=required(quantity, "position"),
+        average_cost=number(average_cost) or Decimal(0),
+    )
