@@ -89,6 +89,8 @@ class OpenOrderReported:
     oca_group: str = ""
     oca_type: int = 0
     parent_ib_order_id: int = 0
+    side: Side | None = None  # side and quantity again, for terms that we have no word for
+    quantity: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class OrderCompleted:
     completed_at: datetime | None
     filled_quantity: Decimal | None
     type_word: str = ""
+    side: Side | None = None
+    quantity: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,15 @@ class OrderAbsent:
     """A complete snapshot, taken at `taken_at`, does not know an order that we hold to be sent or working."""
 
     client_order_id: str
+    taken_at: datetime
+
+
+@dataclass(frozen=True)
+class TermsUnchanged:
+    """A snapshot, taken well after a change was sent, shows the order with its old terms."""
+
+    client_order_id: str
+    command_id: int
     taken_at: datetime
 
 
@@ -193,6 +206,7 @@ Report = (
     | ExecutionReported
     | CommissionReported
     | OrderAbsent
+    | TermsUnchanged
     | OrderDoubtful
     | AccountsReported
     | PositionReported
