@@ -1,9 +1,16 @@
-"""The book as a Django app."""
+"""The book as a Django app: a migrated database gets its triggers and first rows, and a check sees that the triggers are there."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class OrdersConfig(AppConfig):
     name = "orders"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Order book"
+
+    def ready(self) -> None:
+        """Connects what must happen after a migration. Nothing is started here."""
+        from orders import integrity
+
+        post_migrate.connect(integrity.after_migrate, sender=self)

@@ -236,6 +236,10 @@ class Fact:
         self._carry(row, [row._meta.get_field(name).attname for name in changed])
         return True
 
+    def carry(self, row: Model) -> None:
+        """Carries every field of a row that is there already: the book's own first row, which no event could have added."""
+        self._carry(row, [f.attname for f in row._meta.concrete_fields])
+
     def remove(self, row: Model) -> None:
         self._carry(row, [])
         self.rows[(row._meta.label, row.pk)] = None

@@ -132,6 +132,7 @@ class BrokerId(models.Model):
     client_id = models.IntegerField(null=True, blank=True)
     ib_order_id = models.BigIntegerField(null=True, blank=True)
     perm_id = models.BigIntegerField(null=True, blank=True)
+    word = models.CharField(max_length=24, blank=True, help_text="IB's last status word for the perm_id.")
 
     class Meta:
         constraints = [

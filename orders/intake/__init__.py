@@ -1,0 +1,142 @@
+"""The intake: the one door by which what the broker says enters the book, live and by snapshot alike.
+
+The rule it keeps: reports are applied in order, each in its own savepoint, so that a bad one becomes an incident and harms no other. It is
+the single writer of broker facts, and it goes on whatever it hears.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+
+from orders import lease
+from orders.book import book
+from orders.intake import accounts, executions, messages, orders, silence, snapshot
+from orders.intake.snapshot import Reconciled
+from orders.intake.values import apply_values
+from orders.intake.work import Work, clip
+from orders.models import Gateway, OrderRecord
+from orders.models.book import Source
+from orders.rules import reconcile as rules
+from orders.rules.lifecycle import OrderStatus
+from orders.rules.reports import (
+    AccountsReported,
+    CommissionReported,
+    ExecutionReported,
+    GatewayChanged,
+    OpenOrderReported,
+    OrderAbsent,
+    OrderCompleted,
+    OrderDoubtful,
+    OrderMessage,
+    OrderStatusReported,
+    PositionAbsent,
+    PositionReported,
+    Question,
+    Report,
+    Snapshot,
+    TermsUnchanged,
+)
+from orders.rules.terms import BookKind
+
+__all__ = ["Outcome", "Reconciled", "apply", "apply_values", "bind", "gateway", "reconcile"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Reports of a snapshot in one transaction: a long list must not keep a trader's order waiting for the lock."""
+
+_HANDLERS: dict[type, Callable[[Work, Any], None]] = {
+    OrderStatusReported: orders.take_status,
+    OpenOrderReported: orders.take_open_order,
+    OrderCompleted: orders.take_completed,
+    OrderMessage: messages.take_message,
+    ExecutionReported: executions.take_execution,
+    CommissionReported: executions.take_commission,
+    OrderAbsent: silence.take_absence,
+    OrderDoubtful: silence.take_doubt,
+    TermsUnchanged: silence.take_terms_unchanged,
+    AccountsReported: accounts.take_accounts,
+    PositionReported: accounts.take_position,
+    PositionAbsent: accounts.take_position_absent,
+    GatewayChanged: accounts.take_gateway,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch came to. `ask`: what is worth asking the broker again."""
+
+    ask: frozenset[Question] = frozenset()
+    refused: int = 0  # reports that became incidents because they could not be taken in
+    executions: int = 0
+    external: int = 0
+
+
+def apply(reports: Sequence[Report], *, now: datetime, client_id: int, fence: int | None = None, source: Source = Source.BROKER) -> Outcome:
+    """Applies reports in one transaction. Raises `LeaseLost` where the fence is not the current one, and then changes nothing."""
+    if not reports:
+        return Outcome()
+    refused = 0
+    with book(at=now) as b:
+        if fence is not None:
+            lease.check(fence)
+        work = Work(b, client_id=client_id, source=source)
+        for report in reports:
+            refused += not _take(work, report)
+        if work.some_order_closed:
+            b.wake_worker()  # a PLACE may have waited for it
+    return Outcome(frozenset(work.ask), refused, work.executions, work.external)
+
+
+def _take(work: Work, report: Report) -> bool:
+    """Applies one report; False where it could not be taken in. What ails the database itself is the caller's to hear."""
+    try:
+        with work.b.savepoint():
+            _HANDLERS[type(report)](work, report)
+        return True
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("a report could not be taken in: %r", report)
+        text = clip(f"A report of the broker could not be taken in ({type(error).__name__}: {error}).", 400)
+        with work.b.savepoint():
+            work.incident("bad_report", text, report=clip(repr(report), 2000))
+        return False
+
+
+def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None) -> Reconciled:
+    """Compares a snapshot with the book and applies what follows. Absence counts only where every list of orders was complete."""
+    doubtful = snapshot.doubtful()
+    plan = rules.reconcile(snapshot.view(), taken)
+    parts = [plan.reports[start : start + BATCH] for start in range(0, len(plan.reports), BATCH)]
+    outcomes = [apply(part, now=now, client_id=taken.client_id, fence=fence, source=Source.RECONCILE) for part in parts]
+    return Reconciled(
+        complete=taken.complete >= frozenset(Question),
+        settled=len(doubtful - snapshot.doubtful()),
+        unknown=OrderRecord.objects.filter(status=OrderStatus.UNKNOWN.value).count(),
+        absent=len(plan.absent),
+        recovered_fills=sum(outcome.executions for outcome in outcomes),
+        external=sum(outcome.external for outcome in outcomes),
+        ask=frozenset().union(*(outcome.ask for outcome in outcomes)),
+    )
+
+
+def bind(kind: BookKind, codes: Sequence[str], now: datetime) -> None:
+    """Binds the book to the gateway that it meets first. Raises Refused("WRONG_BOOK") for another kind, saying what to do."""
+    with book(at=now) as b:
+        accounts.bind_book(b, kind, codes)
+
+
+def gateway(changed: GatewayChanged, now: datetime, address: str = "", client_id: int | None = None) -> None:
+    """Shows the gateway's state. An event only where it differs; that it was heard, and how fast, is a plain figure."""
+    differing = accounts.gateway_differences(changed, Gateway.objects.get(pk=1), address, client_id)
+    if differing:
+        with book(at=now) as b:
+            accounts.change_gateway(b, differing, now)
+    Gateway.objects.filter(pk=1).update(heard_at=now, latency_ms=changed.latency_ms)

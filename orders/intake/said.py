@@ -1,0 +1,97 @@
+"""What a report says of an order, ours or placed elsewhere: its word under one of its perm ids, its terms, and how it ended.
+
+The rule it keeps: the order's terms are those that the broker acknowledged; what was asked for lives in the open MODIFY until an openOrder
+carries it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from orders.intake import executions, names, status
+from orders.intake.work import Change, clip, stored
+from orders.models.book import Source
+from orders.rules.lifecycle import Evidence, OrderStatus
+from orders.rules.reports import OpenOrderReported, OrderCompleted, OrderStatusReported, Question
+from orders.rules.terms import CommandKind, CommandState, OrderTerms, plain, terms_from_json
+
+Told = OrderStatusReported | OpenOrderReported | OrderCompleted
+
+
+def evidence(report: Told) -> dict[str, Any]:
+    """What the event keeps beside the rows."""
+    return {"word": report.word, "perm_id": report.key.perm_id}
+
+
+def hear(change: Change, report: Told, why_held: str = "") -> None:
+    """Takes the report's names and its word. The end of one perm id is not the end of an order that lives under another."""
+    status.heard(change)
+    row = names.record(change, report.key)
+    if names.live_elsewhere(change, row) and status.WORDS.get(report.word) is OrderStatus.CANCELLED:
+        change.text = f"Perm id {report.key.perm_id} is cancelled; another of the same order is live."
+        taken = True
+    else:
+        taken = status.take_word(change, report.word, why_held)
+    if row is not None and taken:
+        names.keep_word(change, row, report.word)
+
+
+def end(change: Change, report: OrderCompleted) -> None:
+    """Takes a completedOrder: the last word of an order."""
+    if report.word == "Filled" and change.status is not OrderStatus.FILLED and change.work.source == Source.RECONCILE:
+        change.attention(status.EXECUTIONS_MISSING)  # the executions of this snapshot are in the book already
+    if _is_rejection(report):
+        status.heard(change)
+        names.record(change, report.key)
+        status.become(change, OrderStatus.REJECTED, Evidence.BROKER, text=report.completed_status, at=report.completed_at)
+        return
+    hear(change, report)
+    if change.status is OrderStatus.CANCELLED and change.order.status != OrderStatus.CANCELLED:
+        change.fields["status_text"] = clip(report.completed_status, 500)
+        change.fields["closed_at"] = report.completed_at or change.now
+    if report.filled_quantity is not None and report.filled_quantity > change.value("filled_quantity"):
+        change.work.ask.add(Question.EXECUTIONS)
+
+
+def _is_rejection(report: OrderCompleted) -> bool:
+    """Whether a completedOrder was refused: Inactive among the completed has no other meaning, and of Cancelled the text tells."""
+    return report.word == "Inactive" or (report.word in ("Cancelled", "ApiCancelled") and "reject" in report.completed_status.lower())
+
+
+def take_terms(change: Change, terms: OrderTerms) -> None:
+    """The broker's terms are the acknowledged ones. A MODIFY is confirmed by terms that equal its own."""
+    modify = change.claimed(CommandKind.MODIFY)
+    if modify is not None and terms_from_json(modify.terms) == terms:
+        change.settle(modify, CommandState.CONFIRMED)
+        change.text = "Changed: "
+    values = term_values(terms)
+    before = {name: change.value(name) for name in values}
+    differing = [name for name in values if values[name] != before[name]]
+    if not differing:
+        return
+    change.fields.update(values)
+    if change.kind == "order.heard":
+        change.kind = "order.terms"
+    steps = ", ".join(f"{name.replace('_', ' ')} {_say(before[name])} → {_say(values[name])}" for name in differing)
+    change.text = (change.text or "The broker reports other terms: ") + steps
+    executions.judge_quantity(change)
+
+
+def term_values(terms: OrderTerms) -> dict[str, Any]:
+    """The terms as columns of an order."""
+    return {
+        "side": terms.side.value,
+        "order_type": terms.order_type.value,
+        "quantity": stored(terms.quantity),
+        "limit_price": None if terms.limit_price is None else stored(terms.limit_price),
+        "stop_price": None if terms.stop_price is None else stored(terms.stop_price),
+        "time_in_force": terms.time_in_force.value,
+        "outside_rth": terms.outside_rth,
+    }
+
+
+def _say(value: Any) -> str:
+    if value is None:
+        return "none"
+    return plain(value) if isinstance(value, Decimal) else str(value)

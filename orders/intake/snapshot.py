@@ -1,0 +1,74 @@
+"""The one way back: a snapshot of the broker, compared with the book and applied as ordinary reports.
+
+The rule it keeps: connecting, reconnecting, 1101, 1102, a doubtful order and the periodic check all come here. Nothing is sent again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from orders.intake.work import CLAIMED
+from orders.models import BrokerCommand, BrokerId, Execution, OrderRecord, Position
+from orders.rules.lifecycle import OPEN, OrderStatus
+from orders.rules.reconcile import BookView, KnownOrder, OpenChange
+from orders.rules.reports import Question
+from orders.rules.terms import CommandKind, terms_from_json
+
+AT_THE_BROKER = sorted(status.value for status in OPEN - {OrderStatus.PENDING})
+DOUBTFUL = (OrderStatus.SENT.value, OrderStatus.UNKNOWN.value)
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What a snapshot came to: counts of orders and executions. `complete`: every question was answered to its end."""
+
+    complete: bool
+    settled: int = 0  # orders that were doubtful and are not any more
+    unknown: int = 0  # orders that are UNKNOWN now
+    absent: int = 0  # open orders that the snapshot lacks
+    recovered_fills: int = 0
+    external: int = 0  # orders placed elsewhere, seen for the first time
+    ask: frozenset[Question] = field(default=frozenset())
+
+
+def view() -> BookView:
+    """The book as far as a snapshot can say something about it."""
+    open_orders = OrderRecord.objects.filter(status__in=AT_THE_BROKER)
+    perm_ids: dict[int, set[int]] = defaultdict(set)
+    order_ids: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for name in BrokerId.objects.filter(order__in=open_orders):
+        if name.perm_id:
+            perm_ids[name.order_id].add(name.perm_id)
+        if name.client_id is not None and name.ib_order_id:
+            order_ids[name.order_id].add((name.client_id, name.ib_order_id))
+    changes = _changes()
+    return BookView(
+        orders=tuple(
+            KnownOrder(
+                client_order_id=order.client_order_id,
+                last_touched=max(at for at in (order.created_at, order.sent_at, order.heard_at) if at is not None),
+                perm_ids=frozenset(perm_ids[order.pk]),
+                order_ids=frozenset(order_ids[order.pk]),
+                change=changes.get(order.pk),
+            )
+            for order in open_orders
+        ),
+        executions=frozenset(Execution.objects.filter(order__in=open_orders).values_list("exec_id", flat=True)),
+        positions=frozenset(Position.objects.exclude(quantity=0).values_list("account__code", "contract__con_id")),
+    )
+
+
+def _changes() -> dict[int, OpenChange]:
+    rows = BrokerCommand.objects.filter(kind=CommandKind.MODIFY.value, state__in=sorted(state.value for state in CLAIMED))
+    found = {}
+    for row in rows:
+        sent_at = row.sent_at or row.claimed_at
+        if sent_at is not None and row.terms is not None:
+            found[row.order_id] = OpenChange(row.pk, terms_from_json(row.terms), sent_at)
+    return found
+
+
+def doubtful() -> set[int]:
+    """Orders of which it is not known what became of them."""
+    return set(OrderRecord.objects.filter(status__in=DOUBTFUL).values_list("pk", flat=True))
