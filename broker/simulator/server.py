@@ -34,6 +34,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: SimulatedGateway) -> None:
         self._server = server
+        self._core = server.core
         self._handshake_timer: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport | None = None
         self.session: Session | None = None
@@ -44,7 +45,7 @@ class Connection(asyncio.Protocol):
         if len(self._server.connections) >= MOST_CONNECTIONS:
             transport.abort()
             return
-        self.session = self._server.core.open_session()
+        self.session = self._core.open_session()
         self._server.connections[self.session] = self
         self._handshake_timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._give_up)
         if self._server.paused:
@@ -52,13 +53,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.session is not None:
-            self._server.core.receive(self.session, data)
+            self._core.receive(self.session, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._handshake_timer is not None:
             self._handshake_timer.cancel()
         if self.session is not None:
-            self._server.core.forget_session(self.session)
+            self._core.forget_session(self.session)
             self._server.connections.pop(self.session, None)
 
     def write(self) -> None:
@@ -104,6 +105,7 @@ class SimulatedGateway:
         self._tick_seconds = tick_seconds
         self._core: Gateway | None = None
         self._servers: list[asyncio.Server] = []
+        self._control_tasks: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
 
     @property
@@ -147,8 +149,11 @@ class SimulatedGateway:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        self.drop()
+        for task in self._control_tasks:
+            task.cancel()
+        await asyncio.gather(*self._control_tasks, return_exceptions=True)
         if self._core is not None:
+            self.drop()
             self._core.close()
             self._core = None
 
@@ -200,6 +205,9 @@ class SimulatedGateway:
                     log.exception("A tick of the simulated gateway failed")
 
     async def _serve_control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._control_tasks.add(task)
         try:
             while line := await reader.readline():
                 answer = control.execute(self, line.decode("utf-8", "backslashreplace").strip())
@@ -208,4 +216,5 @@ class SimulatedGateway:
         except (ConnectionError, ValueError) as error:  # ValueError: a line longer than the limit
             log.info("A control connection ended: %s", error)
         finally:
+            self._control_tasks.discard(task)
             writer.close()
