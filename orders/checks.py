@@ -1,0 +1,206 @@
+"""Whether a person may place these orders now: permission, contract, ticks and limits, read under the book's lock.
+
+Manager and outbox both ask here, so that an order is judged by the same rules when it is placed and again when it is claimed. The first
+breach decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from orders import contracts
+from orders.book import OpenBook
+from orders.exposure import may_trade, open_orders, position_of, unprotected
+from orders.models import Account, AccountValue, Contract, Limit, OrderRecord, Quote
+from orders.queries.access import tradable_accounts
+from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
+from orders.rules.pricing import check_price, check_quantity
+from orders.rules.terms import BookKind, OrderTerms, Role
+from orders.rules.tickets import TicketError
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An order as it would stand: a new one (`order` not saved yet) or one that is there, with the terms asked for."""
+
+    order: OrderRecord
+    terms: OrderTerms
+    is_change: bool = False
+
+
+def permission(b: OpenBook, user: Any, account: Account) -> Breach | None:
+    """Whether `user` may place and change orders in `account` now. Rows are read again: who asks may hold old ones."""
+    if user is None or not user.is_active:
+        return Breach("USER_INACTIVE", "This user may not trade any more.")
+    if not tradable_accounts(user).filter(pk=account.pk).exists():
+        return Breach("NO_PERMISSION", "You may not trade this account.", field="account")
+    if not account.is_active:
+        return Breach("ACCOUNT_INACTIVE", f"No new orders for {account.code}: it is switched off.", field="account")
+    if b.row.kind == BookKind.LIVE.value and account.code not in settings.DESKBOOK_ALLOW_LIVE:
+        return Breach("LIVE_NOT_ALLOWED", f"{account.code} is a live account that DESKBOOK_ALLOW_LIVE does not name.", field="account")
+    return None
+
+
+def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True) -> Breach | None:
+    """Whether the broker can take these terms for the contract: type, ticks, sizes. `resized`: the quantity is part of what is asked."""
+    if contract.sec_type in contracts.NOT_TRADEABLE:
+        return Breach("NOT_TRADEABLE", f"{contract.label} ({contract.sec_type}) cannot be ordered.", field="contract")
+    if not contracts.offers(contract, terms.order_type):
+        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    rule = contracts.ticks(contract)
+    if rule is None:
+        words = f"The price ticks of {contract.label} are not known yet; look the contract up first."
+        return Breach("TICK_UNKNOWN", words, field="contract")
+    try:
+        check_price("limit_price", terms.limit_price, rule)
+        check_price("stop_price", terms.stop_price, rule)
+    except TicketError as error:
+        return Breach("OFF_TICK", sentence(error), rule.tick_at(_typed(terms, error.field)), _typed(terms, error.field), error.field)
+    try:
+        if resized:
+            check_quantity(terms.quantity, min_size=contract.min_size, size_increment=contract.size_increment)
+    except TicketError as error:
+        return Breach("OFF_SIZE", sentence(error), contract.size_increment, terms.quantity, "quantity")
+    return None
+
+
+def _typed(terms: OrderTerms, field: str) -> Decimal:
+    price = terms.limit_price if field == "limit_price" else terms.stop_price
+    assert price is not None
+    return price
+
+
+def sentence(error: TicketError) -> str:
+    """A ticket's error as a sentence that stands alone: "Limit price must be above zero."."""
+    return f"{error.field.replace('_', ' ').capitalize()} {error.message}."
+
+
+def limits_for(account: Account, user: Any) -> dict[str, Decimal]:
+    """The limits that decide for this user in this account."""
+    scopes = Q(scope=Limit.Scope.DESK) | Q(scope=Limit.Scope.ACCOUNT, account=account) | Q(scope=Limit.Scope.USER, user=user)
+    return effective(Limit.objects.filter(scopes).values_list("rule", "value"))
+
+
+def breaches(b: OpenBook, drafts: Sequence[Draft], user: Any, *, confirm_duplicate: bool, leaving: Collection[int] = ()) -> list[Breach]:
+    """Every breach of a limit by the orders of one unit, judged together. `leaving`: open orders that will be gone before these go."""
+    first = drafts[0].order
+    limits = limits_for(first.account, user)
+    apart = {draft.order.pk for draft in drafts if draft.order.pk} | set(leaving)
+    found: list[Breach] = []
+    for index, draft in enumerate(drafts):
+        earlier = sum(1 for other in drafts[:index] if other.terms.side is draft.terms.side)
+        facts = _facts(b, draft, user if index == 0 else None, apart, earlier)
+        found += check(_proposal(draft, drafts, facts, limits, confirm_duplicate, leaving), facts, limits)
+    return found
+
+
+def _proposal(
+    draft: Draft,
+    drafts: Sequence[Draft],
+    facts: Facts,
+    limits: dict[str, Decimal],
+    confirm_duplicate: bool,
+    leaving: Collection[int],
+) -> Proposal:
+    order, parent = draft.order, draft.order.parent
+    waits = False
+    if parent is not None:
+        entry = next((other.terms for other in drafts if other.order is parent), None) or parent.terms
+        reduces = draft.terms.quantity <= entry.quantity
+        waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(entry, fresh_market(facts, limits))
+    else:
+        reduces = _is_reduction(draft, leaving)
+    return Proposal(
+        terms=draft.terms,
+        role=Role(order.role),
+        reduces=reduces,
+        waits=waits,
+        is_change=draft.is_change,
+        confirm_duplicate=confirm_duplicate or order.pk is not None,
+    )
+
+
+def _is_reduction(draft: Draft, leaving: Collection[int]) -> bool:
+    """Proven to only reduce the position: with all other exits it takes no more than is there. Its own OCA group is no other exit."""
+    order = draft.order
+    own = {order.pk} if order.pk else set()
+    if order.oca_group_id is not None:
+        own |= set(OrderRecord.objects.filter(oca_group_id=order.oca_group_id).values_list("pk", flat=True))
+    left = unprotected(order.account, order.contract, draft.terms.side, without=own | set(leaving))
+    return draft.terms.quantity - order.filled_quantity <= left
+
+
+def _facts(b: OpenBook, draft: Draft, user: Any, apart: Collection[int], earlier: int) -> Facts:
+    order, side = draft.order, draft.terms.side
+    others = open_orders(order.account, order.contract, side, without=apart)
+    position = position_of(order.account, order.contract)
+    return Facts(
+        multiplier=order.contract.multiplier,
+        exchange_rate=exchange_rate(order.account, order.contract.currency),
+        market=market_of(order.contract, b.now),
+        position=position.quantity if position else Decimal(0),
+        working=may_trade(others),
+        open_orders=len(others) + earlier,
+        duplicate_age_seconds=_duplicate_age(order, draft.terms, user, b.now) if user is not None and not order.pk else None,
+        daily_pnl=daily_pnl(order.account),
+        is_live_book=b.row.kind == BookKind.LIVE.value,
+    )
+
+
+def exchange_rate(account: Account, currency: str) -> Decimal | None:
+    """How much of the account's base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""
+    if currency and currency == account.base_currency:
+        return Decimal(1)
+    rate = _value(account, "ExchangeRate", currency)
+    return rate if rate is not None and rate > 0 else None
+
+
+def daily_pnl(account: Account) -> Decimal | None:
+    return _value(account, "DailyPnL", "")
+
+
+def _value(account: Account, name: str, currency: str) -> Decimal | None:
+    text = AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True).first()
+    try:
+        number = Decimal(text) if text is not None else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
+def market_of(contract: Contract, now: datetime) -> Market | None:
+    """The newest quote with its age; a side that is absent, zero or negative is None."""
+    quote = Quote.objects.filter(contract=contract).first()
+    if quote is None:
+        return None
+    bid, ask, last = (price if price is not None and price > 0 else None for price in (quote.bid, quote.ask, quote.last))
+    return Market(bid=bid, ask=ask, last=last, age_seconds=_seconds(now - quote.at), delayed=quote.delayed)
+
+
+def _duplicate_age(order: OrderRecord, terms: OrderTerms, user: Any, now: datetime) -> Decimal | None:
+    """Seconds since this user placed the same order; one that was refused or withdrawn is not the same."""
+    longest = limits_for(order.account, user)[Rule.DUPLICATE_SECONDS]
+    recent = OrderRecord.objects.filter(
+        account=order.account, contract=order.contract, created_by=user, parent=None, created_at__gt=now - timedelta(seconds=float(longest))
+    ).exclude(status__in=["CANCELLED", "REJECTED"])
+    for other in recent.order_by("-pk"):
+        if (other.side, other.order_type, other.quantity, other.limit_price, other.stop_price) == (
+            terms.side.value,
+            terms.order_type.value,
+            terms.quantity,
+            terms.limit_price,
+            terms.stop_price,
+        ):
+            return max(_seconds(now - other.created_at), Decimal(0))
+    return None
+
+
+def _seconds(length: timedelta) -> Decimal:
+    return Decimal(length // timedelta(microseconds=1)) / 1_000_000

@@ -1,0 +1,207 @@
+"""OrderManager: the verbs of a user, for pages, the command line and the shell alike.
+
+The rule it keeps: one verb is one transaction that writes the orders, their events, their commands and the answer to the request's key.
+Nothing is sent from here, and nothing here waits for the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Unpack
+
+from django.utils import timezone
+
+from orders.book import OpenBook
+from orders.exposure import OPEN_STATUSES
+from orders.manager import asked, placing
+from orders.manager.asked import Options
+from orders.manager.placing import OcaExit, Placing
+from orders.manager.submissions import Answer, submit
+from orders.models import Account, Contract, OrderRecord, Position
+from orders.queries.access import visible_accounts
+from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
+from orders.rules.tickets import BracketTicket
+
+Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
+
+
+class OrderManager:
+    """What `actor` asks of the desk. Each changing verb takes a `key`: the same key and request get the stored answer, never a new order.
+
+    Verbs raise `orders.errors.Refused` with a coded reason. Quantities are in units, prices in the contract's currency per unit; numbers
+    are Decimal, int or text, never float. Every placing verb takes `asked.Options` too: `time_in_force`, `outside_rth`, `note`, and
+    `confirm_duplicate` (with a fresh key: a second order like the one just placed is meant).
+    """
+
+    def __init__(self, actor: Any, *, clock: Callable[[], datetime] = timezone.now) -> None:
+        self.actor = actor
+        self._clock = clock
+
+    # --- placing ----------------------------------------------------------------------------------------------------------------------
+
+    def place_market_order(
+        self, account: Account, contract: Contract, side: Side, quantity: Decimal, *, key: str, **options: Unpack[Options]
+    ) -> OrderRecord:
+        """One MKT order. Needs a fresh quote, unless it is proven to reduce the position."""
+        options = asked.with_defaults(options)
+        terms = asked.terms(OrderType.MARKET, side, quantity, options)
+        return self._place_single("place_market_order", account, contract, terms, key, options)
+
+    def place_limit_order(
+        self,
+        account: Account,
+        contract: Contract,
+        side: Side,
+        quantity: Decimal,
+        limit_price: Decimal,
+        *,
+        key: str,
+        **options: Unpack[Options],
+    ) -> OrderRecord:
+        """One LMT order at `limit_price` or better."""
+        options = asked.with_defaults(options)
+        terms = asked.terms(OrderType.LIMIT, side, quantity, options, limit_price=limit_price)
+        return self._place_single("place_limit_order", account, contract, terms, key, options)
+
+    def place_stop_order(
+        self,
+        account: Account,
+        contract: Contract,
+        side: Side,
+        quantity: Decimal,
+        stop_price: Decimal,
+        *,
+        key: str,
+        **options: Unpack[Options],
+    ) -> OrderRecord:
+        """One STP order: a market order from the moment the market reaches `stop_price` (IB's auxPrice)."""
+        options = asked.with_defaults(options)
+        terms = asked.terms(OrderType.STOP, side, quantity, options, stop_price=stop_price)
+        return self._place_single("place_stop_order", account, contract, terms, key, options)
+
+    def place_stop_limit_order(
+        self,
+        account: Account,
+        contract: Contract,
+        side: Side,
+        quantity: Decimal,
+        stop_price: Decimal,
+        limit_price: Decimal,
+        *,
+        key: str,
+        **options: Unpack[Options],
+    ) -> OrderRecord:
+        """One STP LMT order: a limit order at `limit_price` from the moment the market reaches `stop_price`."""
+        options = asked.with_defaults(options)
+        terms = asked.terms(OrderType.STOP_LIMIT, side, quantity, options, stop_price=stop_price, limit_price=limit_price)
+        return self._place_single("place_stop_limit_order", account, contract, terms, key, options)
+
+    def place_bracket(
+        self,
+        account: Account,
+        contract: Contract,
+        side: Side,
+        quantity: Decimal,
+        *,
+        limit_price: Decimal | None = None,
+        take_profit_price: Decimal,
+        stop_loss_price: Decimal,
+        key: str,
+        exits_time_in_force: TimeInForce = TimeInForce.GTC,
+        **options: Unpack[Options],
+    ) -> list[OrderRecord]:
+        """[entry, take profit, stop loss], sent together. The entry is a limit order, or a market order without `limit_price`."""
+        options = asked.with_defaults(options)
+        order_type = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+        ticket = BracketTicket(
+            entry=asked.terms(order_type, side, quantity, options, limit_price=limit_price),
+            take_profit_price=asked.number("take_profit_price", take_profit_price),
+            stop_loss_price=asked.number("stop_loss_price", stop_loss_price),
+            exits_time_in_force=asked.word(TimeInForce, "exits_time_in_force", exits_time_in_force),
+        )
+        payload = {**asdict(ticket), "entry": terms_to_json(ticket.entry)}
+        return self._place("place_bracket", account, contract, payload, key, options, lambda b, who: placing.place_bracket(b, who, ticket))
+
+    def place_oca_group(
+        self,
+        account: Account,
+        contract: Contract,
+        quantity: Decimal | None = None,
+        entry_price: Decimal | None = None,
+        stop_loss: Decimal = Decimal("0.02"),
+        profit_target: Decimal = Decimal("0.08"),
+        *,
+        key: str,
+        oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK,
+        stop_price: Decimal | None = None,
+        target_price: Decimal | None = None,
+        **options: Unpack[Options],
+    ) -> list[OrderRecord]:
+        """[stop, target] of the position in one OCA group: whichever fills first cancels the other, at the broker. GTC by default.
+
+        Direction, default quantity (what no other order works to close yet) and default entry (the average cost as a price) come from the
+        position. `stop_loss` and `profit_target` are fractions of the entry and give prices on the nearest tick; `stop_price` and
+        `target_price`, where given, are taken as they are.
+        """
+        options = asked.with_defaults({"time_in_force": TimeInForce.GTC, **options})
+        wanted = OcaExit(
+            quantity=asked.optional("quantity", quantity),
+            entry_price=asked.optional("entry_price", entry_price),
+            stop_loss=asked.number("stop_loss", stop_loss),
+            profit_target=asked.number("profit_target", profit_target),
+            oca_type=asked.word(OcaType, "oca_type", oca_type),
+            time_in_force=asked.word(TimeInForce, "time_in_force", options["time_in_force"]),
+            outside_rth=bool(options["outside_rth"]),
+            stop_price=asked.optional("stop_price", stop_price),
+            target_price=asked.optional("target_price", target_price),
+        )
+        return self._place(
+            "place_oca_group", account, contract, asdict(wanted), key, options, lambda b, who: placing.place_oca_exit(b, who, wanted)
+        )
+
+    def _place_single(self, verb: str, account: Account, contract: Contract, terms: OrderTerms, key: str, options: Options) -> OrderRecord:
+        payload = terms_to_json(terms)
+        return self._place(verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms))[0]
+
+    def _place(
+        self, verb: str, account: Account, contract: Contract, payload: dict[str, Any], key: str, options: Options, work: Work
+    ) -> list[OrderRecord]:
+        asked_for = {"account": account.code, "con_id": contract.con_id, **options, **payload}
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            who = Placing(
+                user=user,
+                account=Account.objects.get(pk=account.pk),
+                contract=Contract.objects.get(pk=contract.pk),
+                note=options["note"],
+                confirm_duplicate=options["confirm_duplicate"],
+            )
+            return {"orders": [order.pk for order in work(b, who)]}
+
+        answer = submit(self.actor, key, verb, asked_for, once, now=self._clock(), account=account)
+        return self._orders(answer)
+
+    @staticmethod
+    def _orders(answer: Answer) -> list[OrderRecord]:
+        """The orders of an answer, as they are now, in the order they were given."""
+        rows = OrderRecord.objects.select_related("account", "contract", "parent", "oca_group").in_bulk(answer["orders"])
+        return [rows[pk] for pk in answer["orders"]]
+
+    # --- reading ----------------------------------------------------------------------------------------------------------------------
+
+    def get_positions(self, account: Account | None = None) -> list[Position]:
+        """Positions that are not flat, in accounts the actor may see."""
+        rows = Position.objects.filter(account__in=visible_accounts(self.actor)).exclude(quantity=0)
+        if account is not None:
+            rows = rows.filter(account=account)
+        return list(rows.select_related("account", "contract").order_by("account__code", "contract__symbol", "pk"))
+
+    def get_open_orders(self, account: Account | None = None) -> list[OrderRecord]:
+        """Orders that are not terminal, UNKNOWN included, in accounts the actor may see; the newest first."""
+        rows = OrderRecord.objects.filter(account__in=visible_accounts(self.actor), status__in=OPEN_STATUSES)
+        if account is not None:
+            rows = rows.filter(account=account)
+        return list(rows.select_related("account", "contract", "parent", "oca_group"))

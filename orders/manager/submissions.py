@@ -1,0 +1,89 @@
+"""One answer per key: a request that is repeated with its key gets the answer it got, whatever became of the first response.
+
+The rule it keeps: what the request does, its event and its stored answer are one transaction. A refusal is an answer too: it is recorded,
+and the same key is refused in the same words again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from orders.book import OpenBook, book, encode
+from orders.errors import Refused
+from orders.models import Account, Submission
+from orders.models.book import Source
+from orders.rules.limits import Breach
+from orders.rules.tickets import TicketError
+
+Answer = dict[str, Any]
+
+
+def submit(
+    actor: Any,
+    key: str,
+    verb: str,
+    payload: dict[str, Any],
+    work: Callable[[OpenBook, Any], Answer],
+    *,
+    now: datetime,
+    account: Account | None = None,
+) -> Answer:
+    """Does `work` once for (actor, key) and gives its answer, now and whenever the same request comes again.
+
+    Raises `Refused`: what `work` refused (stored too), KEY where the key is missing or too long, KEY_REUSED where the key was used for
+    another request.
+    """
+    if not isinstance(key, str) or not 0 < len(key) <= 64:
+        raise Refused("KEY", "Every request needs a key of 1 to 64 characters.", field="key")
+    digest = payload_hash(verb, payload)
+    with book(at=now) as b:
+        before = Submission.objects.filter(user_id=actor.pk, key=key).first()
+        if before is not None:
+            if (before.verb, before.payload_hash) != (verb, digest):
+                raise Refused("KEY_REUSED", "This key belongs to another request; start again from a fresh form.", field="key")
+            answer = before.result
+        else:
+            answer = _first_time(b, actor, verb, payload, work, account)
+            Submission.objects.create(user_id=actor.pk, key=key, verb=verb, payload_hash=digest, result=encode(answer), created_at=now)
+    if "refused" in answer:
+        raise _refusal(answer["refused"])
+    return answer
+
+
+def _first_time(
+    b: OpenBook, actor: Any, verb: str, payload: dict[str, Any], work: Callable[[OpenBook, Any], Answer], account: Account | None
+) -> Answer:
+    try:
+        with b.savepoint():
+            # Read again under the lock: the user of a session may have been switched off since the request began.
+            return work(b, get_user_model().objects.get(pk=actor.pk))
+    except Refused as refused:
+        refusal = refused
+    except TicketError as error:
+        refusal = Refused("TICKET", f"{error.field.replace('_', ' ').capitalize()} {error.message}.", field=error.field)
+    told = {name: getattr(refusal, name) for name in ("code", "message", "field", "limit", "actual")}
+    with b.event("order.refused", source=Source.USER, actor=actor, account=account, text=refusal.message, verb=verb, asked=payload, **told):
+        pass
+    return {"refused": encode(told)}
+
+
+def payload_hash(verb: str, payload: dict[str, Any]) -> str:
+    """One hash for one request, however its numbers are spelled."""
+    text = json.dumps([verb, encode(payload)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refusal(told: dict[str, Any]) -> Refused:
+    return Refused(told["code"], told["message"], field=told["field"], limit=told["limit"], actual=told["actual"])
+
+
+def refuse(breach: Breach | None) -> None:
+    """Raises what a check found; None passes."""
+    if breach is not None:
+        raise Refused(breach.code, breach.message, field=breach.field, limit=breach.limit, actual=breach.actual)

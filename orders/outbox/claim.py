@@ -1,0 +1,184 @@
+"""Claiming: what may go now is checked, numbered and marked SENDING in one transaction, and only then handed to the wire.
+
+The rule it keeps: a unit (single order, bracket, OCA pair, one change, one cancel) is claimed whole or not at all. Cancels go first, but an
+order whose PLACE was never claimed is withdrawn instead of cancelled.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orders import checks, lease
+from orders.book import OpenBook, book
+from orders.checks import Draft
+from orders.models import BrokerCommand
+from orders.models.book import Source
+from orders.outbox import frames, waiting
+from orders.rules.commands import Frame, Unit
+from orders.rules.lifecycle import WORKING, OrderStatus
+from orders.rules.limits import Breach
+from orders.rules.terms import CommandKind, CommandState, GatewayState, terms_from_json
+from orders.steps import SCHEMA_VERSION, end, move, reject, take
+
+_PENDING = CommandState.PENDING.value
+_RELATIONS = ("order__account", "order__contract", "order__parent", "order__oca_group", "actor")
+
+
+def claim(*, fence: int, client_id: int, state: GatewayState, room: int, now: datetime) -> list[Unit]:
+    """Takes out the units that may be written now, at most `room` frames together, in the order in which they must be written.
+
+    What may no longer go (too old, permission or limit gone, unknown schema) is refused on the way. PLACE and MODIFY go only in READY,
+    CANCEL in READY and RECONCILING. Raises `LeaseLost` for a fence that is not the newest.
+    """
+    if not BrokerCommand.objects.filter(state=_PENDING).exists():
+        return []
+    with book(at=now) as b:
+        lease.check(fence, now)
+        waiting.release(b)
+        units: list[Unit] = []
+        if state.may_cancel:
+            units += _cancels(b, fence, client_id, room)
+        if state.may_place:
+            units += _places_and_changes(b, fence, client_id, room - len(units))
+        return units
+
+
+# --- cancels --------------------------------------------------------------------------------------------------------------------------
+
+
+def _cancels(b: OpenBook, fence: int, client_id: int, room: int) -> list[Unit]:
+    pending = BrokerCommand.objects.filter(state=_PENDING, kind=CommandKind.CANCEL.value).select_related(*_RELATIONS).order_by("pk")
+    units: list[Unit] = []
+    for command in pending:
+        if len(units) >= room:
+            break
+        if (unit := _cancel(b, command, fence, client_id)) is not None:
+            units.append(unit)
+    return units
+
+
+def _cancel(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> Unit | None:
+    order = command.order
+    if not order.is_open:
+        end(b, command, CommandState.WITHDRAWN, "NOT_OPEN", f"The order is {order.status} already.")
+        return None
+    if command.schema_version != SCHEMA_VERSION:
+        end(b, command, CommandState.REFUSED, "SCHEMA", _unknown_schema(command), attention=True)
+        return None
+    ib_order_id = frames.broker_id(order, client_id)
+    if ib_order_id is None:
+        words = "It was placed by another client of the gateway, which alone can cancel it."
+        end(b, command, CommandState.REFUSED, "OTHER_CLIENT", words, attention=True)
+        return None
+    with b.event("cancel.claimed", source=Source.SYSTEM, order=order) as fact:
+        take(fact, command, fence)
+    return Unit(command.unit_id, fence, (frames.cancel_frame(command, ib_order_id),))
+
+
+# --- places and changes -----------------------------------------------------------------------------------------------------------------
+
+
+def _places_and_changes(b: OpenBook, fence: int, client_id: int, room: int) -> list[Unit]:
+    pending = (
+        BrokerCommand.objects.filter(state=_PENDING, kind__in=[CommandKind.PLACE.value, CommandKind.MODIFY.value])
+        .exclude(claimable_at=None)
+        .select_related(*_RELATIONS)
+        .order_by("pk")
+    )
+    groups: dict[str, list[BrokerCommand]] = {}
+    for command in pending:
+        groups.setdefault(command.unit_id, []).append(command)
+    units: list[Unit] = []
+    for commands in groups.values():
+        if len(commands) > room:
+            break  # it waits for room, and nothing younger overtakes it
+        if commands[0].kind == CommandKind.MODIFY:
+            unit = _change(b, commands[0], fence, client_id)
+        else:
+            unit = _place(b, commands, fence, client_id)
+        if unit is not None:
+            units.append(unit)
+            room -= len(unit.frames)
+    return units
+
+
+def _place(b: OpenBook, commands: list[BrokerCommand], fence: int, client_id: int) -> Unit | None:
+    _share_parents(commands)
+    if not waiting.take_quantity(b, commands):
+        return None
+    breach = _may_not_place(b, commands)
+    if breach is not None:
+        for command in commands:
+            reject(b, command, breach.code, breach.message, limit=breach.limit, actual=breach.actual)
+        return None
+    ids: dict[int, int] = {}
+    written: list[Frame] = []
+    is_family = any(command.order.parent_id is not None for command in commands)
+    for command in commands:
+        order = command.order
+        with b.event("order.claimed", source=Source.SYSTEM, order=order) as fact:
+            ids[order.pk] = frames.number(b, fact, order, client_id)
+            move(fact, order, OrderStatus.SENT, sent_at=b.now)
+            take(fact, command, fence)
+        # Inside a family only the last transmits, so that the broker sees it whole; the members of an OCA pair each do.
+        written.append(frames.place_frame(command, ids, transmit=not is_family or command is commands[-1]))
+    return Unit(commands[0].unit_id, fence, tuple(written))
+
+
+def _share_parents(commands: list[BrokerCommand]) -> None:
+    """One object per order: the parent a child points to is the unit's own row, not a second copy of it."""
+    orders = {command.order.pk: command.order for command in commands}
+    for command in commands:
+        if command.order.parent_id in orders:
+            command.order.parent = orders[command.order.parent_id]
+
+
+def _may_not_place(b: OpenBook, commands: list[BrokerCommand]) -> Breach | None:
+    first = commands[0]
+    if any(command.schema_version != SCHEMA_VERSION for command in commands):
+        return Breach("SCHEMA", _unknown_schema(first))
+    if b.now - first.claimable_at > waiting.TOO_OLD:
+        return Breach("STALE", waiting.STALE_PLACE)
+    whole = {command.order.pk for command in commands}
+    if any(command.order.parent_id is not None and command.order.parent_id not in whole for command in commands):
+        return Breach("NOT_WHOLE", "Its entry is not there any more.")
+    if not frames.has_ids_for(b, len(commands)):
+        return Breach("ORDER_IDS", "The gateway's order ids have run into the range of requests: reset the API order ids in TWS.")
+    return _checked(b, [Draft(command.order, command.order.terms) for command in commands], first)
+
+
+def _checked(b: OpenBook, drafts: list[Draft], first: BrokerCommand) -> Breach | None:
+    account = first.order.account
+    if (breach := checks.permission(b, first.actor, account)) is not None:
+        return breach
+    found = checks.breaches(b, drafts, first.actor, confirm_duplicate=True)
+    return found[0] if found else None
+
+
+def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> Unit | None:
+    order = command.order
+    breach: Breach | None = None
+    ib_order_id = frames.broker_id(order, client_id)
+    if command.schema_version != SCHEMA_VERSION:
+        breach = Breach("SCHEMA", _unknown_schema(command))
+    elif b.now - command.claimable_at > waiting.TOO_OLD:
+        breach = Breach("STALE", waiting.STALE_CHANGE)
+    elif not order.is_open:
+        breach = Breach("NOT_OPEN", f"The order is {order.status} already.")
+    elif order.state not in WORKING:
+        return None  # sent, and not heard of: the broker refuses a change before its first answer (2102)
+    elif ib_order_id is None:
+        breach = Breach("OTHER_CLIENT", "It was placed by another client of the gateway, which alone can change it.")
+    else:
+        breach = _checked(b, [Draft(order, terms_from_json(command.terms), is_change=True)], command)
+    if breach is not None:
+        end(b, command, CommandState.REFUSED, breach.code, breach.message)
+        return None
+    assert ib_order_id is not None
+    with b.event("modify.claimed", source=Source.SYSTEM, order=order) as fact:
+        take(fact, command, fence)
+    return Unit(command.unit_id, fence, (frames.modify_frame(command, ib_order_id, client_id),))
+
+
+def _unknown_schema(command: BrokerCommand) -> str:
+    return f"The command has shape {command.schema_version}, which this worker does not know; it was written by another version."

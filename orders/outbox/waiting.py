@@ -1,0 +1,103 @@
+"""Commands that wait: for orders that must be gone first, for their quantity, or in vain.
+
+The rule it keeps: "cancel, wait, then place" survives a crash, because the waiting is in the rows. What waits too long is given up, never
+sent late.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from orders.book import OpenBook
+from orders.exposure import closing_side, position_of, unprotected
+from orders.models import BrokerCommand, Execution, OrderRecord
+from orders.models.book import Source
+from orders.rules.lifecycle import TERMINAL
+from orders.rules.terms import CommandKind, CommandState, Side, plain
+from orders.steps import end, reject, withdraw
+
+TOO_OLD = timedelta(seconds=60)
+"""A PLACE or MODIFY that waited longer is refused: the market it was meant for is gone. Late is never."""
+
+STALE_PLACE = "It waited more than 60 seconds to be sent; place it again if it is still meant."
+STALE_CHANGE = "The change waited more than 60 seconds to be sent; ask again if it is still meant."
+
+STEP_LIFE = timedelta(seconds=30)
+"""A step whose cancels were not confirmed within this time is withdrawn, and a person is told."""
+
+POSITION_SETTLES = timedelta(seconds=5)
+"""IB reports a position apart from the execution that changed it, a little earlier or later."""
+
+_PENDING = CommandState.PENDING.value
+_GONE = [status.value for status in TERMINAL]
+
+
+def release(b: OpenBook) -> None:
+    """Makes the commands claimable whose `after` orders are all terminal; their age runs from now."""
+    waiting = BrokerCommand.objects.filter(state=_PENDING, kind=CommandKind.PLACE.value, claimable_at=None).select_related("order__account")
+    for command in waiting.order_by("pk"):
+        gone = OrderRecord.objects.filter(client_order_id__in=command.after, status__in=_GONE).count()
+        if gone == len(set(command.after)):
+            with b.event("order.released", source=Source.SYSTEM, order=command.order) as fact:
+                fact.set(command, claimable_at=b.now)
+
+
+def take_quantity(b: OpenBook, commands: list[BrokerCommand]) -> bool:
+    """Gives a closing order the quantity that is left to close. False where it may not go now: nothing is left, or the position moves."""
+    command = commands[0]
+    if command.quantity_rule != BrokerCommand.QuantityRule.POSITION:
+        return True
+    order = command.order
+    quantity, reported = _left_to_close(b, order)
+    if quantity is None:
+        return False
+    if quantity == 0:
+        withdraw(b, command, "NOTHING_TO_CLOSE", "Nothing is left to close: the position is flat, or other orders close it.")
+        return False
+    if quantity != order.quantity:
+        words = f"The quantity is {plain(quantity)} now."
+        flags = {} if quantity == reported else {"needs_attention": True, "attention_text": _smaller(quantity, reported)}
+        with b.event("order.sized", source=Source.SYSTEM, order=order, text=words) as fact:
+            fact.set(order, quantity=quantity, **flags)
+    return True
+
+
+def _left_to_close(b: OpenBook, order: OrderRecord) -> tuple[Decimal | None, Decimal]:
+    """(what may be closed, what the reported position alone would say). None while an execution is younger than the position settles.
+
+    Where the report still does not tell, the smaller of both readings counts: closing too little leaves a rest that everybody sees,
+    closing too much opens the reverse position.
+    """
+    side = Side(order.side)
+    left = unprotected(order.account, order.contract, side, without=[order.pk])
+    position = position_of(order.account, order.contract)
+    if position is None or closing_side(position.quantity) is not side:
+        return Decimal(0), Decimal(0)
+    newer = Execution.objects.filter(account=order.account, contract=order.contract, counts=True, received_at__gt=position.reported_at)
+    moves = [(Side(row.side).sign * row.quantity, row.received_at) for row in newer]
+    if not moves:
+        return left, left
+    if b.now - max(at for _, at in moves) < POSITION_SETTLES:
+        return None, left
+    closed = max(sum((quantity for quantity, _ in moves), Decimal(0)) * side.sign, Decimal(0))
+    return max(left - closed, Decimal(0)), left
+
+
+def _smaller(quantity: Decimal, reported: Decimal) -> str:
+    return f"Closes {plain(quantity)} of {plain(reported)}: the position does not show the newest executions yet. Look at what is left."
+
+
+def give_up(b: OpenBook) -> None:
+    """Refuses what is too old to be sent, and withdraws the steps whose cancels were not confirmed in time."""
+    pending = BrokerCommand.objects.filter(state=_PENDING).exclude(kind=CommandKind.CANCEL.value).select_related("order__account")
+    for command in pending.order_by("pk"):
+        if command.claimable_at is None:
+            if b.now - command.created_at > STEP_LIFE:
+                words = "Not sent: the orders that had to be cancelled first were not confirmed gone within 30 seconds."
+                withdraw(b, command, "STEP_TIMEOUT", words, attention=True)
+        elif b.now - command.claimable_at > TOO_OLD:
+            if command.kind == CommandKind.PLACE:
+                reject(b, command, "STALE", STALE_PLACE)
+            else:
+                end(b, command, CommandState.REFUSED, "STALE", STALE_CHANGE)
