@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from ib_async import IB, Order, Stock, Trade
 
@@ -23,7 +23,8 @@ async def connected(port: int, client_id: int = 17, *, highest: int | None = Non
     try:
         yield ib
     finally:
-        ib.disconnect()
+        with suppress(OSError):  # the gateway may have been killed, and ib_async shuts down a socket that is gone
+            ib.disconnect()
 
 
 async def until(ib: IB, condition: Callable[[], bool]) -> None:

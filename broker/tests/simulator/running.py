@@ -27,7 +27,7 @@ _READY = re.compile(r"API [^:]+:(\d+), control [^:]+:(\d+)")
 
 @asynccontextmanager
 async def running_gateway(**options: Any) -> AsyncIterator[SimulatedGateway]:
-    """A gateway in this loop on free ports; options are those of SimulatedGateway, but that the market does not move by itself (tick_seconds 0)."""
+    """A gateway in this loop on free ports. Options are those of SimulatedGateway; by default the market does not move by itself."""
     gateway = SimulatedGateway(**{"tick_seconds": 0.0, **options})
     await gateway.start()
     try:
