@@ -84,11 +84,14 @@ class Host:
         make_worker: Callable[[str, int], Worker],
         gateway: Gateway,
         welcome: Callable[[str, int], Coroutine[Any, Any, None]],
+        step_seconds: float = STEP_SECONDS,
     ) -> None:
         self._web = Web(application, endpoints=[f"fd:fileno={listener.fileno()}"], signal_handlers=False, server_name="deskbook")
+        self._listener = listener
         self._make_worker = make_worker
         self._gateway = gateway
         self._welcome = welcome
+        self._step_seconds = step_seconds
         self._stop = asyncio.Event()
         self._failed = True  # until the ordered ending says otherwise
 
@@ -99,6 +102,7 @@ class Host:
         return 1 if self._failed else 0
 
     def _begin(self) -> None:
+        self._listener.close()  # Daphne listens on a copy; as long as this one is open, closing that one keeps nobody out
         for number in SIGNALS:
             twisted_loop.add_signal_handler(number, self._asked_to_stop)
         self._life = twisted_loop.create_task(self._live(), name="desk")
@@ -134,7 +138,7 @@ class Host:
             steps += [("worker", worker.astop), ("worker's tasks", lambda: working)]
         steps.append(("gateway", self._gateway.stop))
         for name, step in steps:
-            well &= await _ended(name, step)
+            well &= await _ended(name, step, self._step_seconds)
         return well
 
 
@@ -147,13 +151,13 @@ async def _first_end(deciding: set[asyncio.Task[Any]], welcoming: asyncio.Task[N
         await asyncio.wait(deciding, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _ended(name: str, step: Callable[[], Awaitable[Any]]) -> bool:
+async def _ended(name: str, step: Callable[[], Awaitable[Any]], seconds: float) -> bool:
     """Does one step of the ending; False when it failed or took too long."""
     try:
-        async with asyncio.timeout(STEP_SECONDS):
+        async with asyncio.timeout(seconds):
             await step()
     except TimeoutError:
-        logger.error("The %s did not end within %g s.", name, STEP_SECONDS)
+        logger.error("The %s did not end within %g s.", name, seconds)
     except Exception:
         logger.exception("The %s failed while ending.", name)
     else:
