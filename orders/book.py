@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -271,6 +271,8 @@ def encode(value: Any) -> Any:
     """A value as JSON keeps it: decimals in their one spelling, times in ISO 8601."""
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat()  # as the database gives it back, whatever zone it came in
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, dict):

@@ -104,10 +104,20 @@ def _take(work: Work, report: Report) -> bool:
         raise
     except Exception as error:
         log.exception("a report could not be taken in: %r", report)
-        text = clip(f"A report of the broker could not be taken in ({type(error).__name__}: {error}).", 400)
+        _tell_of(work, report, error)
+        return False
+
+
+def _tell_of(work: Work, report: Report, error: Exception) -> None:
+    """The incident of a report that could not be taken in. Where even that fails the log has it, and the others go on."""
+    text = clip(f"A {type(report).__name__} of the broker could not be taken in ({type(error).__name__}: {error}).", 400)
+    try:
         with work.b.savepoint():
             work.incident("bad_report", text, report=clip(repr(report), 2000))
-        return False
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("nor could its incident be opened")
 
 
 def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None) -> Reconciled:

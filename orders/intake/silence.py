@@ -29,8 +29,9 @@ def take_doubt(work: Work, report: OrderDoubtful) -> None:
     if order.status == OrderStatus.SENT:
         status.become(change, OrderStatus.UNKNOWN, Evidence.DOUBT, text=report.reason)
         work.ask |= set(Question) - {Question.POSITIONS}
-    for command in list(change.commands.values()):
-        if command.state in WRITTEN and order.status != OrderStatus.PENDING:
+    for kind in (CommandKind.PLACE, CommandKind.MODIFY):  # a cancel is asked again: it can only ask for the same thing twice
+        command = change.commands.get(kind)
+        if command is not None and command.state in WRITTEN:
             change.settle(command, CommandState.UNKNOWN, text=report.reason)
     change.write()
 
@@ -60,9 +61,9 @@ def _conclude(change: Change, report: OrderAbsent) -> None:
     change.fields["status_text"] = status.NOT_AT_THE_BROKER
     if not (order.needs_attention and order.status_text == status.NOT_AT_THE_BROKER):
         change.attention("The order is not at the broker. Look there, then close it here or send it again.")
-    for command in list(change.commands.values()):
-        if command.state in WRITTEN:
-            change.settle(command, CommandState.UNKNOWN, text=status.NOT_AT_THE_BROKER)
+    place = change.commands.get(CommandKind.PLACE)
+    if place is not None and place.state in WRITTEN:
+        change.settle(place, CommandState.UNKNOWN, text=status.NOT_AT_THE_BROKER)
 
 
 def take_terms_unchanged(work: Work, report: TermsUnchanged) -> None:

@@ -119,7 +119,7 @@ def _close(change: Change, before: OrderStatus, code: str, text: str) -> None:
 
 def _settle_for_good(change: Change, command: BrokerCommand, code: str, text: str) -> None:
     status = change.status
-    if command.state == CommandState.PENDING:
+    if command.state == CommandState.PENDING and command.claimed_at is None:
         change.settle(command, CommandState.WITHDRAWN, text=f"The order is {status} already.")
     elif command.kind == CommandKind.PLACE:
         lived = status is not OrderStatus.REJECTED and change.basis is not Evidence.INFERRED
