@@ -86,8 +86,9 @@ class Host:
         welcome: Callable[[str, int], Coroutine[Any, Any, None]],
         step_seconds: float = STEP_SECONDS,
     ) -> None:
-        self._web = Web(application, endpoints=[f"fd:fileno={listener.fileno()}"], signal_handlers=False, server_name="deskbook")
-        self._listener = listener
+        # Twisted copies the descriptor and closes the one it was given: a socket that thought it still owned it would close another's.
+        endpoint = f"fd:fileno={listener.detach()}"
+        self._web = Web(application, endpoints=[endpoint], signal_handlers=False, server_name="deskbook")
         self._make_worker = make_worker
         self._gateway = gateway
         self._welcome = welcome
@@ -102,7 +103,6 @@ class Host:
         return 1 if self._failed else 0
 
     def _begin(self) -> None:
-        self._listener.close()  # Daphne listens on a copy; as long as this one is open, closing that one keeps nobody out
         for number in SIGNALS:
             twisted_loop.add_signal_handler(number, self._asked_to_stop)
         self._life = twisted_loop.create_task(self._live(), name="desk")
