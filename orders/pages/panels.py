@@ -29,24 +29,27 @@ from orders.models import Account, Book, OrderRecord, Position
 
 # Values that move without an event; they are topics beside those of the feed.
 VALUES = frozenset({"quote", "position_value", "account_value"})
+CLOCK = "clock"  # the topic of panels that look different as time goes by
 # The changed rows of each topic. Of an account_value the row is the account, of a position_value the position, of a quote the contract.
 Changes = Mapping[str, Collection[int]]
-Rows = Callable[[AbstractBaseUser, Account | None, str, "set[int] | None"], Iterable[Any]]
+Rows = Callable[[AbstractBaseUser, Account | None, str, "set[int] | None", datetime], Iterable[Any]]
+Touched = Callable[[AbstractBaseUser, Account | None, Changes], set[int]]
 
 WHOLE = 0  # the key of a panel that is one unit
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One kind of panel. `rows` gives the units a user may see, all of them or those of some keys; `touched` the keys a change may show on."""
+    """One kind of panel. `rows` gives the units a user may see, all or those of some keys; `touched` the keys a change may show on."""
 
     name: str
     topics: frozenset[str]
     rows: Rows
-    touched: Callable[[Changes], set[int]]
+    touched: Touched
     key: Callable[[Any], int] = lambda row: WHOLE
     unit: str = ""  # what the units are called; without a name the panel itself is the unit
     personal: bool = False  # shows what is the user's own, not only the accounts'
+    every_account: bool = False  # whichever account the page is about
 
     @property
     def template(self) -> str:
@@ -75,7 +78,7 @@ def render(
 ) -> SafeString:
     """The whole panel, for a page or for a resync."""
     seq = book_seq()  # before the rows: what changes meanwhile has a higher one and comes over the socket
-    rows = list(panel.rows(user, account, scope, None))
+    rows = list(panel.rows(user, account, scope, None, now))
     return render_to_string(panel.template, _context(panel, user, account, scope, now, seq, rows=rows), request)
 
 
@@ -83,19 +86,20 @@ def render_units(
     panel: Panel, user: AbstractBaseUser, account: Account | None, scope: str, changes: Changes, now: datetime, seq: int
 ) -> list[Unit]:
     """The units that a change shows on, for whoever has the rights of `user`; those that are not (any more) in the panel without html."""
-    keys = panel.touched(changes)
+    keys = panel.touched(user, account, changes)
     if not keys:
         return []
     if not panel.unit:
-        rows = list(panel.rows(user, account, scope, None))
+        rows = list(panel.rows(user, account, scope, None, now))
         html = {WHOLE: render_to_string(panel.template, _context(panel, user, account, scope, now, seq, rows=rows))} if rows else {}
         return [Unit(panel.name, panel.unit_id(key), seq, html[key]) for key in html]
     html = {
         panel.key(row): render_to_string(panel.unit_template, _context(panel, user, account, scope, now, seq, row=row))
-        for row in panel.rows(user, account, scope, keys)
+        for row in panel.rows(user, account, scope, keys, now)
     }
     # A price moves for every panel that might show it: only a change of the book takes a unit away.
-    leaving = panel.touched({topic: ids for topic, ids in changes.items() if topic not in VALUES}) - html.keys()
+    of_the_book = {topic: ids for topic, ids in changes.items() if topic not in VALUES}
+    leaving = panel.touched(user, account, of_the_book) - html.keys()
     return [Unit(panel.name, panel.unit_id(key), seq, html.get(key)) for key in sorted(leaving | html.keys())]
 
 
@@ -121,21 +125,16 @@ def _context(
     return {"panel": panel, "user": user, "account": account, "scope": scope, "now": now, "seq": seq, "rows": rows, "row": row}
 
 
-def _ids(*topics: str) -> Callable[[Changes], set[int]]:
-    """The changed rows of these topics are the units themselves."""
-    return lambda changes: {row_id for topic in topics for row_id in changes.get(topic, ())}
+def _ids(topic: str) -> Touched:
+    """The changed rows of this topic are the units themselves."""
+    return lambda user, account, changes: set(changes.get(topic, ()))
 
 
-def _whole(*topics: str) -> Callable[[Changes], set[int]]:
-    """Any change of these topics changes the one unit."""
-    return lambda changes: {WHOLE} if any(changes.get(topic) for topic in topics) else set()
-
-
-def _families(changes: Changes) -> set[int]:
+def _families(user: AbstractBaseUser, account: Account | None, changes: Changes) -> set[int]:
     return queries.family_roots(changes.get("order", ()))
 
 
-def _positions(changes: Changes) -> set[int]:
+def _positions(user: AbstractBaseUser, account: Account | None, changes: Changes) -> set[int]:
     """A position looks different when its orders (its protection) or its price do."""
     contracts = set(changes.get("quote", ()))
     if orders := changes.get("order", ()):
@@ -143,11 +142,19 @@ def _positions(changes: Changes) -> set[int]:
     own = {*changes.get("position", ()), *changes.get("position_value", ())}
     if not own and not contracts:
         return set()
-    return set(Position.objects.filter(Q(pk__in=own) | Q(contract_id__in=contracts)).values_list("pk", flat=True))
+    shown = [account] if account is not None else queries.visible_accounts(user)
+    found = Position.objects.filter(Q(pk__in=own) | Q(contract_id__in=contracts), account__in=shown)
+    return set(found.values_list("pk", flat=True))
 
 
-def _panel(name: str, rows: Rows, touched: Callable[..., Callable[[Changes], set[int]]], *topics: str, **options: Any) -> Panel:
-    return Panel(name=name, topics=frozenset(topics), rows=rows, touched=touched(*topics), **options)
+def _whole(name: str, topics: set[str], rows: Rows, **options: Any) -> Panel:
+    """A panel that is one unit, which any change of its topics changes."""
+    return Panel(name, frozenset(topics), rows, lambda user, account, changes: {WHOLE} if changes else set(), **options)
+
+
+def _one(row: Any) -> list[Any]:
+    """The row of a panel that is one unit: none where the user may not see it."""
+    return [] if row is None else [row]
 
 
 PANELS: dict[str, Panel] = {
@@ -156,7 +163,9 @@ PANELS: dict[str, Panel] = {
         Panel(
             name="orders",  # scope: "working" or "today"
             topics=frozenset({"order"}),
-            rows=lambda user, account, scope, keys: queries.order_families(user, account=account, scope=scope or "working", roots=keys),
+            rows=lambda user, account, scope, keys, now: queries.order_families(
+                user, account=account, scope=scope or "working", roots=keys, now=now
+            ),
             touched=_families,
             key=attrgetter("root_id"),
             unit="family",
@@ -164,53 +173,53 @@ PANELS: dict[str, Panel] = {
         Panel(
             name="positions",
             topics=frozenset({"position", "position_value", "order", "quote"}),
-            rows=lambda user, account, scope, keys: queries.positions(user, account=account, ids=keys),
+            rows=lambda user, account, scope, keys, now: queries.positions(user, account=account, ids=keys, now=now),
             touched=_positions,
             key=attrgetter("id"),
             unit="position",
         ),
-        _panel(
-            "executions",
-            lambda user, account, scope, keys: queries.executions(user, account=account, ids=keys),
-            _ids,
-            "execution",
+        Panel(
+            name="executions",
+            topics=frozenset({"execution"}),
+            rows=lambda user, account, scope, keys, now: queries.executions(user, account=account, ids=keys, now=now),
+            touched=_ids("execution"),
             key=attrgetter("id"),
             unit="execution",
         ),
-        _panel(
-            "watchlist",
-            lambda user, account, scope, keys: queries.watchlist(user, contract_ids=keys),
-            _ids,
-            "quote",
+        Panel(
+            name="watchlist",
+            topics=frozenset({"quote"}),
+            rows=lambda user, account, scope, keys, now: queries.watchlist(user, contract_ids=keys, now=now),
+            touched=_ids("quote"),
             key=attrgetter("contract_id"),
             unit="watch",
             personal=True,
         ),
-        _panel(
+        _whole(
             "account",
-            lambda user, account, scope, keys: [queries.account_strip(user, account)],
-            _whole,
-            "account",
-            "account_value",
-            "position",
-            "position_value",
-            "order",
+            {"account", "account_value", "position", "position_value", "order"},
+            lambda user, account, scope, keys, now: _one(queries.account_strip(user, account, now=now)),
         ),
-        _panel("gateway", lambda user, account, scope, keys: [queries.gateway()], _whole, "gateway"),
-        _panel(
+        _whole(
+            "gateway",
+            {"gateway", CLOCK},  # it also grows silent
+            lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
+        ),
+        _whole(
             "attention",
-            lambda user, account, scope, keys: queries.attention(user, account),
-            _whole,
-            "order",
-            "incident",
-            "position",
-            "execution",
+            {"order", "incident", "position", "execution"},
+            lambda user, account, scope, keys, now: _one(queries.attention(user, now=now)),
+            every_account=True,  # an unknown order elsewhere must not hide
         ),
-        _panel(  # scope: the client_order_id
-            "order", lambda user, account, scope, keys: [queries.order_detail(user, scope)], _whole, "order", "execution", "incident"
+        _whole(
+            "order",  # scope: the client_order_id
+            {"order", "execution", "incident"},
+            lambda user, account, scope, keys, now: _one(queries.order_detail(user, scope, now=now)),
         ),
-        _panel(  # scope: the contract's pk; the bid and ask beside the ticket
-            "quote", lambda user, account, scope, keys: [queries.quote(user, account, scope)], _whole, "quote", "position", "order"
+        _whole(
+            "quote",  # scope: the contract's pk; what the ticket shows beside its fields
+            {"quote", "position", "order"},
+            lambda user, account, scope, keys, now: _one(queries.quote(user, account, scope, now=now)),
         ),
     )
 }

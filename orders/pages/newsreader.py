@@ -1,0 +1,205 @@
+"""What a hub reads from the database, in whole synchronous functions for a thread of its own.
+
+The rule it keeps: a change is given only to the views whose rights cover its account, and every unit is rendered once for all who have an
+equal view. Positions in the feed move on only when what they brought was rendered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.models import Session
+from django.db.models import F, Max, Model
+from django.utils import translation
+
+from orders import queries
+from orders.models import Account, AccountValue, Feed, PositionValue, Quote
+from orders.pages.panels import PANELS, Unit, book_seq, render_units
+
+log = logging.getLogger(__name__)
+
+FEED_AT_ONCE = 1000  # more changes than this in one read are answered by a resync
+OVERLAP = timedelta(seconds=2)  # a value may be committed after a younger one
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What decides which rows and which buttons a user gets. Users with equal rights are shown equal bytes."""
+
+    visible: frozenset[int]
+    tradable: frozenset[int]
+    superuser: bool
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user as the hub knows him: what he may see, and the mark that a change of password alters."""
+
+    user: AbstractBaseUser
+    rights: Rights
+    mark: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One panel as somebody sees it. Equal views get equal bytes."""
+
+    panel: str
+    scope: str
+    account: Account | None
+    rights: Rights
+    language: str
+    user_id: int | None  # only where the panel shows what is the user's own
+
+
+@dataclass(frozen=True)
+class Change:
+    topic: str
+    row_id: int
+    account_id: int | None = None
+    user_id: int | None = None
+
+
+@dataclass(frozen=True)
+class News:
+    """What was found since the last look: `changes` is None where it was too much to tell."""
+
+    seq: int
+    changes: tuple[Change, ...] | None
+
+    @property
+    def about_people(self) -> bool:
+        return self.changes is None or any(change.topic in {"access", "account"} for change in self.changes)
+
+
+@dataclass
+class _Moving:
+    """Rows of one model that moved, by their time; the times are the writer's, so no clock of ours is compared with them."""
+
+    model: type[Model]
+    topic: str
+    row: str
+    account: str | None
+    seen: dict[int, datetime] = field(default_factory=dict)
+    newest: datetime | None = None
+
+    def start(self) -> None:
+        self.newest = self.model.objects.aggregate(newest=Max("at"))["newest"]  # type: ignore[attr-defined]
+        self.seen = {pk: at for pk, at, *_ in self._read()}
+
+    def moved(self) -> list[Change]:
+        rows = self._read()
+        found = {Change(self.topic, row_id, account_id) for pk, at, row_id, account_id in rows if self.seen.get(pk) != at}
+        self.seen = {pk: at for pk, at, *_ in rows}
+        self.newest = max([at for _, at, *_ in rows], default=self.newest)
+        return sorted(found, key=lambda change: change.row_id)
+
+    def _read(self) -> list[tuple[int, datetime, int, int | None]]:
+        rows = self.model.objects.annotate(row=F(self.row))  # type: ignore[attr-defined]
+        if self.newest is not None:
+            rows = rows.filter(at__gt=self.newest - OVERLAP)
+        fields = ["pk", "at", "row", *([self.account] if self.account else [])]
+        return [(pk, at, row, *(rest or [None])) for pk, at, row, *rest in rows.values_list(*fields)]  # type: ignore[misc]
+
+
+class NewsReader:
+    """Keeps how far the feed and the values were read. Its functions run one at a time."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._seq = 0
+        self._moving = (
+            _Moving(Quote, "quote", "contract_id", None),
+            _Moving(AccountValue, "account_value", "account_id", "account_id"),
+            _Moving(PositionValue, "position_value", "position_id", "position__account_id"),
+        )
+
+    def start(self) -> int:
+        """Begins with what is in the book now; gives its seq."""
+        self._seq = book_seq()
+        for moving in self._moving:
+            moving.start()
+        return self._seq
+
+    def look(self, *, values: bool) -> News:
+        """The feed beyond what was read last and, on wish, the values that moved."""
+        seq = book_seq()
+        rows = []
+        if seq > self._seq:
+            feed = Feed.objects.filter(seq__gt=self._seq, seq__lte=seq).order_by("seq")
+            rows = list(feed.values_list("topic", "row_id", "account_id", "user_id")[: FEED_AT_ONCE + 1])
+        changes = list(dict.fromkeys(Change(*row) for row in rows))
+        if values:
+            for moving in self._moving:
+                changes += moving.moved()
+        self._seq = seq
+        return News(seq, None if len(rows) > FEED_AT_ONCE else tuple(changes))
+
+    def rendered(self, news: News, views: Mapping[View, AbstractBaseUser]) -> dict[View, list[Unit] | None]:
+        """The units of each view that the news shows on; None where they could not be rendered and the panel is to be asked again."""
+        now = self._clock()
+        return {view: units for view, user in views.items() if (units := self._units(news, view, user, now)) != []}
+
+    def _units(self, news: News, view: View, user: AbstractBaseUser, now: datetime) -> list[Unit] | None:
+        if news.changes is None:
+            return None
+        panel = PANELS[view.panel]
+        changes = _for_view(view, news.changes, panel.topics)
+        if not changes:
+            return []
+        try:
+            with translation.override(view.language):
+                return render_units(panel, user, view.account, view.scope, changes, now, news.seq)
+        except Exception:
+            log.exception("panel %s could not be rendered at seq %s", view.panel, news.seq)
+            return None
+
+    def people(self, user_ids: Collection[int], session_keys: Collection[str]) -> tuple[dict[int, Person], set[str]]:
+        """The users who may still come in, as they are now, and those of the sessions that still live."""
+        users = get_user_model().objects.filter(pk__in=user_ids, is_active=True)
+        alive = Session.objects.filter(session_key__in=session_keys, expire_date__gt=self._clock())
+        return {user.pk: person(user) for user in users}, set(alive.values_list("session_key", flat=True))
+
+    def admitted(
+        self, user_id: int, account_code: str, panels: Iterable[tuple[str, str]], language: str
+    ) -> tuple[Person, tuple[View, ...]]:
+        """Who comes in and what he looks at. Account.DoesNotExist for an account he may not see, KeyError for a panel there is not."""
+        who = person(get_user_model().objects.get(pk=user_id, is_active=True))
+        account = queries.visible_accounts(who.user).get(code=account_code) if account_code else None
+        views = (View(name, scope, account, who.rights, language, user_id if PANELS[name].personal else None) for name, scope in panels)
+        return who, tuple(dict.fromkeys(views))
+
+
+def person(user: AbstractBaseUser) -> Person:
+    """What the user may see and do at this moment."""
+    rights = Rights(
+        visible=frozenset(account.pk for account in queries.visible_accounts(user)),
+        tradable=frozenset(account.pk for account in queries.tradable_accounts(user)),
+        superuser=user.is_superuser,  # type: ignore[attr-defined]
+    )
+    return Person(user, rights, user.get_session_auth_hash())
+
+
+def _view(name: str, scope: str, account: Account | None, who: Person, language: str) -> View:
+    panel = PANELS[name]
+    shown = None if panel.every_account else account
+    return View(name, scope, shown, who.rights, language, who.user.pk if panel.personal else None)
+
+
+def _for_view(view: View, changes: Iterable[Change], topics: Collection[str]) -> dict[str, set[int]]:
+    """The changes of these topics that the view may know of."""
+    found: dict[str, set[int]] = {}
+    for change in changes:
+        if change.topic not in topics or change.user_id not in (None, view.user_id):
+            continue
+        if change.account_id is not None and change.account_id not in view.rights.visible:
+            continue
+        if view.account is not None and change.account_id not in (None, view.account.pk):
+            continue
+        found.setdefault(change.topic, set()).add(change.row_id)
+    return found
