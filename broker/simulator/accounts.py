@@ -118,13 +118,13 @@ class Accounts:
         held = self.by_name[account].cash
         return sum((amount * self.rate(currency) for currency, amount in held.items()), ZERO) + self._worth(account, "FUT")
 
-    def margins(self, account: str, orders: Mapping[int, tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal]:
-        """(initial, maintenance) margin of the positions with `orders` (bought, sold by contract) added on whichever side asks for more."""
+    def margins(self, account: str, outcomes: Mapping[int, Sequence[Decimal]]) -> tuple[Decimal, Decimal]:
+        """(initial, maintenance) margin of an account. `outcomes` says, by contract, which positions are thought of instead of the one
+        held; of several, the one that asks for most counts."""
         initial = maintenance = ZERO
-        for con_id in {**self.by_name[account].holdings, **orders}:
-            bought, sold = orders.get(con_id, (ZERO, ZERO))
-            held = self.quantity(account, con_id)
-            asked = max(self._margin(con_id, held + bought), self._margin(con_id, held - sold))
+        for con_id in {**self.by_name[account].holdings, **outcomes}:
+            thought_of = outcomes.get(con_id) or (self.quantity(account, con_id),)
+            asked = max(self._margin(con_id, quantity) for quantity in thought_of)
             initial += asked[0]
             maintenance += asked[1]
         return initial, maintenance

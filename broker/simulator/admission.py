@@ -5,7 +5,7 @@ A new order that fails here was taken by the gateway and is rejected by the brok
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -57,13 +57,18 @@ class Admission:
         opposite = [one for one in rivals if one.request.action != request.action and not self._are_family(one, order)]
         if self.instruments[request.con_id].sec_type == "OPT" and opposite:
             return 201, "Order rejected - reason:Cannot have open orders on both sides of the same US Option contract."
-        return None if self._is_held_by_parent(order) else self._credit_refusal(request)
+        return None if self._is_held_by_parent(order) else self._credit_refusal(request, group_of(order))
 
-    def _credit_refusal(self, request: OrderRequest) -> Refusal | None:
-        """Code 201 where the order asks for more initial margin than the account has equity, all working orders filled included."""
-        pending = self._pending(request.account, without=(request.client_id, request.order_id))
-        before, _ = self.ledger.margins(request.account, pending)
-        after, _ = self.ledger.margins(request.account, added_to(pending, request))
+    def _credit_refusal(self, request: OrderRequest, group: Group | None) -> Refusal | None:
+        """Code 201 where an order for the request's quantity asks for more initial margin than the account has equity, with all working
+        orders filled. Of a group (that of the order, and every other) only the largest member counts on each side."""
+        working = [
+            (group_of(one), replace(one.request, quantity=one.remaining))
+            for one in self.book.open.values()
+            if one.in_market and one.request.account == request.account and one.key != (request.client_id, request.order_id)
+        ]
+        before, _ = self.ledger.margins(request.account, self._outcomes(request.account, working))
+        after, _ = self.ledger.margins(request.account, self._outcomes(request.account, [*working, (group, request)]))
         equity = self.ledger.equity(request.account)
         if after <= before or after <= equity:
             return None
@@ -72,27 +77,15 @@ class Admission:
             f"[{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN [{after:.2f} USD]"
         )
 
-    def _pending(self, account: str, without: tuple[int, int]) -> dict[int, tuple[Decimal, Decimal]]:
-        """(to buy, to sell) by contract over the orders in the market; a group counts once a side, with its largest member."""
-        pending: dict[int, tuple[Decimal, Decimal]] = {}
-        counted: dict[tuple[Group, int, str], Decimal] = {}
-        for order in self.book.open.values():
-            request = order.request
-            if not order.in_market or request.account != account or order.key == without:
-                continue
-            quantity, group = order.remaining, group_of(order)
-            if group is not None:
-                place = (group, request.con_id, request.action)
-                quantity = max(quantity - counted.get(place, ZERO), ZERO)
-                counted[place] = counted.get(place, ZERO) + quantity
-            pending = added_to(pending, replace(request, quantity=quantity))
-        return pending
+    def _outcomes(self, account: str, orders: Sequence[tuple[Group | None, OrderRequest]]) -> dict[int, tuple[Decimal, Decimal]]:
+        """By contract, the positions if all buys fill and if all sells fill."""
+        exposure = _exposure(orders)
+        held = {con_id: self.ledger.quantity(account, con_id) for con_id in exposure}
+        return {con_id: (held[con_id] + bought, held[con_id] - sold) for con_id, (bought, sold) in exposure.items()}
 
     def _active(self, account: str, con_id: int) -> list[BookedOrder]:
         return [
-            one
-            for one in self.book.open.values()
-            if one.transmitted and (one.request.account, one.request.con_id) == (account, con_id)
+            one for one in self.book.open.values() if one.transmitted and (one.request.account, one.request.con_id) == (account, con_id)
         ]
 
     def _are_family(self, one: BookedOrder, other: BookedOrder) -> bool:
@@ -109,7 +102,7 @@ class Admission:
         if reason is None and request.quantity <= order.filled:
             reason = (134, "Modify order failed.")
         if reason is None and order.in_market and request.quantity > held.quantity:
-            reason = self._credit_refusal(replace(request, quantity=request.quantity - order.filled))
+            reason = self._credit_refusal(replace(request, quantity=request.quantity - order.filled), group_of(order))
         return Refused(*order.key, *reason) if reason else None
 
     def _mismatch(self, held: OrderRequest, request: OrderRequest) -> Refusal | None:
@@ -126,11 +119,16 @@ class Admission:
         return None
 
 
-def added_to(pending: Mapping[int, tuple[Decimal, Decimal]], request: OrderRequest) -> dict[int, tuple[Decimal, Decimal]]:
-    """`pending` with the quantity of one more order on its side."""
-    bought, sold = pending.get(request.con_id, (ZERO, ZERO))
-    if request.action == "BUY":
-        bought += request.quantity
-    else:
-        sold += request.quantity
-    return {**pending, request.con_id: (bought, sold)}
+def _exposure(orders: Sequence[tuple[Group | None, OrderRequest]]) -> dict[int, tuple[Decimal, Decimal]]:
+    """(to buy, to sell) by contract; members of one group overlap, so the largest stands for all of them."""
+    exposure: dict[int, tuple[Decimal, Decimal]] = {}
+    counted: dict[tuple[Group, int, str], Decimal] = {}
+    for group, request in orders:
+        quantity = request.quantity
+        if group is not None:
+            place = (group, request.con_id, request.action)
+            quantity = max(quantity - counted.get(place, ZERO), ZERO)
+            counted[place] = counted.get(place, ZERO) + quantity
+        bought, sold = exposure.get(request.con_id, (ZERO, ZERO))
+        exposure[request.con_id] = (bought + quantity, sold) if request.action == "BUY" else (bought, sold + quantity)
+    return exposure

@@ -108,8 +108,9 @@ class Contingencies:
         any cancelled member takes the rest of a named group has been seen at a gateway. The parent of a cancelled child stays.
         """
         group = group_of(order)
-        if group is not None and order.transmitted:
-            self._finish(group)
+        if group is None or not order.transmitted:
+            return self.book.children_of(order)
+        self._finish(group)
         return self.book.children_of(order) + self.siblings(order)
 
     def close_if_empty(self, order: BookedOrder) -> None:

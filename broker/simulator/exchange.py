@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any, Self
 
 from broker.simulator.accounts import Accounts
-from broker.simulator.admission import added_to
 from broker.simulator.bars import price_history
 from broker.simulator.contingency import Contingencies
 from broker.simulator.fees import order_commission
@@ -120,12 +119,13 @@ class Exchange(OrderFlow):
         reason: Refusal | None = refusal(request, self.instruments.get(request.con_id), self.accounts, self.market.stepped_at)
         if reason is None and not request.transmit:
             reason = (413, "What-if order should have the transmit flag set to true.")
-        reason = reason or self._credit_refusal(request)
+        reason = reason or self._credit_refusal(request, None)
         if reason:
             return Refused(request.client_id, request.order_id, *reason)
         account, line = request.account, self.market.lines[request.con_id]
         before = self.ledger.margins(account, {})
-        after = self.ledger.margins(account, added_to({}, request))
+        signed = request.quantity if request.action == "BUY" else -request.quantity
+        after = self.ledger.margins(account, {request.con_id: [self.ledger.quantity(account, request.con_id) + signed]})
         price = request.limit_price or line.touch(request.action)[0]
         commission = order_commission(line.instrument, request.quantity, request.quantity * price)
         equity, cost = self.ledger.equity(account), commission * self.ledger.rate(line.instrument.currency)
@@ -226,16 +226,12 @@ class Exchange(OrderFlow):
 
     def open_orders(self, client_id: int | None = None) -> list[OrderState]:
         """Open, transmitted orders in the order of placing; of all clients for None."""
-        return [
-            one.state() for one in self.book.open.values() if one.transmitted and client_id in (None, one.request.client_id)
-        ]
+        return [one.state() for one in self.book.open.values() if one.transmitted and client_id in (None, one.request.client_id)]
 
     def completed_orders(self, now: datetime) -> list[OrderState]:
         """Today's filled, cancelled and rejected orders; those never transmitted are not among them."""
         midnight = _midnight(now)
-        return [
-            one.state() for one in self.book.orders.values() if one.transmitted and one.completed_at and one.completed_at >= midnight
-        ]
+        return [one.state() for one in self.book.orders.values() if one.transmitted and one.completed_at and one.completed_at >= midnight]
 
     def fills(self, now: datetime) -> list[tuple[Fill, CommissionCharged]]:
         """Executions since midnight in New York, each with its commission."""

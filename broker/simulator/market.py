@@ -124,15 +124,13 @@ class Market:
         self.lines[con_id].pinned_sizes = None
 
     def _walk(self, line: Line, noise: int, now: datetime) -> bool:
+        """One step of a line; True if its bid, ask or last changed. `noise` is 96 random bits."""
         before = (line.bid, line.ask, line.last)
-        if line.instrument.sec_type == "OPT":
-            line.middle = self._option_middle(line.instrument, now.date())
-        else:
-            pushes = (noise & 0xFFFF) + (noise >> 16 & 0xFFFF) + (noise >> 32 & 0xFFFF) + (noise >> 48 & 0xFFFF) - NOISE_MEAN
-            move = line.middle * line.instrument.volatility * pushes / NOISE_SCALE + (line.anchor - line.middle) * PULL
-            line.middle = (line.middle + move).quantize(GRAIN)
-        line.bid, line.ask = _quote_around(line.instrument, line.middle)
         chance = noise >> 64
+        middle = self._moved_middle(line, noise, chance, now)
+        if middle != line.middle:
+            line.middle = middle
+            line.bid, line.ask = _quote_around(line.instrument, middle)
         unit, fewest, most = DISPLAYED[line.instrument.sec_type]
         line.bid_size = Decimal(unit * (fewest + (chance & 0xFFF) % (most - fewest)))
         line.ask_size = Decimal(unit * (fewest + (chance >> 12 & 0xFFF) % (most - fewest)))
@@ -142,6 +140,14 @@ class Market:
             line.volume += unit
         line.at = now
         return before != (line.bid, line.ask, line.last)
+
+    def _moved_middle(self, line: Line, noise: int, chance: int, now: datetime) -> Decimal:
+        instrument = line.instrument
+        if instrument.sec_type == "OPT":  # follows its underlying, in one step of four: forty options need not all move each second
+            return line.middle if chance >> 27 & 3 else self._option_middle(instrument, now.date())
+        pushes = (noise & 0xFFFF) + (noise >> 16 & 0xFFFF) + (noise >> 32 & 0xFFFF) + (noise >> 48 & 0xFFFF) - NOISE_MEAN
+        move = line.middle * instrument.volatility * pushes / NOISE_SCALE + (line.anchor - line.middle) * PULL
+        return (line.middle + move).quantize(GRAIN)
 
     def _option_middle(self, option: Instrument, today: date) -> Decimal:
         days_left = (date.fromisoformat(option.expiry) - today).days

@@ -56,7 +56,10 @@ def test_rested_limit_fills_at_its_limit_when_the_market_comes_through_it() -> N
     assert (fill.price, fill.liquidity) == (Decimal("99.50"), 1)
 
 
-@pytest.mark.parametrize(("action", "trigger", "bid", "ask", "price"), [("SELL", "98.00", "97.98", "98.00", "97.98"), ("BUY", "102.00", "102.00", "102.02", "102.02")])
+@pytest.mark.parametrize(
+    ("action", "trigger", "bid", "ask", "price"),
+    [("SELL", "98.00", "97.98", "98.00", "97.98"), ("BUY", "102.00", "102.00", "102.02", "102.02")],
+)
 def test_stop_waits_for_its_trigger_and_fills_at_the_market(action: str, trigger: str, bid: str, ask: str, price: str) -> None:
     exchange = quiet()
     assert lines(exchange.submit(stop(1, action, 100, trigger), NOON)) == ["1 PreSubmitted 0/100 trigger"]
@@ -81,13 +84,15 @@ def test_stop_elected_once_stays_elected() -> None:
 
 def test_stop_already_through_the_market_is_elected_at_once() -> None:
     exchange = quiet()
-    assert order_lines(exchange.submit(stop(1, "SELL", 10, "100.50"), NOON))[1:] == ["1 Submitted 0/10", "1 fill 10 @ 100.00", "1 Filled 10/0"]
+    events = exchange.submit(stop(1, "SELL", 10, "100.50"), NOON)
+    assert order_lines(events)[1:] == ["1 Submitted 0/10", "1 fill 10 @ 100.00", "1 Filled 10/0"]
 
 
 def test_order_larger_than_the_displayed_size_fills_in_parts_as_the_size_comes_back() -> None:
     exchange = quiet()
     quote(exchange, "100.00", "100.02", size=40)
-    assert order_lines(exchange.submit(limit(1, "BUY", 100, "100.02"), NOON)) == ["1 PreSubmitted 0/100", "1 fill 40 @ 100.02", "1 Submitted 40/60"]
+    events = exchange.submit(limit(1, "BUY", 100, "100.02"), NOON)
+    assert order_lines(events) == ["1 PreSubmitted 0/100", "1 fill 40 @ 100.02", "1 Submitted 40/60"]
     assert fills(exchange.submit(limit(2, "BUY", 10, "100.02"), NOON)) == [], "the display is used up until the next step"
     first, second = exchange.tick(NOON + SECOND), exchange.tick(NOON + 2 * SECOND)
     assert [fill.shares for fill in fills(first)] == [40]
@@ -254,7 +259,9 @@ def test_day_order_placed_in_the_evening_lasts_until_the_next_one() -> None:
     assert errors(exchange.tick(evening + timedelta(hours=24))) == [(1, 202)]
 
 
-@pytest.mark.parametrize("until", ["20261118-18:00:00", "20261118 13:00:00 US/Eastern", "20261118 13:00:00", "20261118 12:00:00 US/Central"])
+@pytest.mark.parametrize(
+    "until", ["20261118-18:00:00", "20261118 13:00:00 US/Eastern", "20261118 13:00:00", "20261118 12:00:00 US/Central"]
+)
 def test_good_till_date_is_read_in_every_form_ib_takes(until: str) -> None:
     exchange = quiet()
     exchange.submit(limit(1, "BUY", 100, "99.00", tif="GTD", wire={"goodTillDate": until}), NOON)
