@@ -25,7 +25,6 @@ run: $(RUN_READY)
 	@exec $(BIN)/python manage.py serve
 
 test: $(DEV_READY)
-	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --timeout 180 $(TESTS)
 
 lint: $(DEV_READY)

@@ -124,7 +124,11 @@ class Host:
     async def _parts(self) -> bool:
         """Starts the parts, waits for the end, ends them in order. True when all of it went well."""
         await self._gateway.start()
-        worker = self._make_worker(self._gateway.host, self._gateway.port)
+        try:
+            worker = self._make_worker(self._gateway.host, self._gateway.port)
+        except BaseException:
+            await _ended("gateway", self._gateway.stop, self._step_seconds)
+            raise
         working = asyncio.create_task(worker.arun(), name="worker")
         welcoming = asyncio.create_task(self._welcome(self._gateway.host, self._gateway.port), name="welcome")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")

@@ -32,6 +32,8 @@ def door():
 
 class Worker:
     def __init__(self, host, port):
+        if HOW == "no worker":
+            raise ValueError("no such channel")
         say(f"worker made for {host}:{port}")
         self.told = asyncio.Event()
 
@@ -142,6 +144,11 @@ def test_a_worker_that_ends_by_itself_takes_the_desk_with_it(tmp_path: Path, how
 def test_a_gateway_that_cannot_start_is_a_failure(tmp_path: Path) -> None:
     desk = Running(tmp_path, "gateway fails")
     assert desk.code() == 1 and "the store is locked" in desk.said and "worker made" not in desk.said
+
+
+def test_a_worker_that_cannot_be_made_leaves_no_gateway_behind(tmp_path: Path) -> None:
+    desk = Running(tmp_path, "no worker")
+    assert desk.code() == 1 and desk.order("gateway up", "gateway down", "no such channel", "code 1"), desk.said
 
 
 @pytest.mark.parametrize(("how", "words"), [("worker hangs", "did not end within 0.5 s"), ("stop fails", "no database")])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_site.tests.desk import ROOT
+from oms_site.tests.desk import ROOT, manage
 
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 # Written in pieces: this file is searched, too.
@@ -94,3 +94,14 @@ def test_the_readme_has_every_variable_and_every_dependency() -> None:
         re.split(r"[\[<>=!~; ]", name, maxsplit=1)[0] for name in project["project"]["dependencies"] + project["dependency-groups"]["dev"]
     ]
     assert [name for name in wanted if name.lower() not in readme.lower()] == []
+
+
+def test_every_change_of_the_tables_has_its_migration(tmp_path: Path) -> None:
+    done = manage(tmp_path / "data", "makemigrations", "--check", "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_settings_of_a_public_desk_pass_the_deployment_checks(tmp_path: Path) -> None:
+    """TLS ends in front of the desk, so the redirect to it and the promise of it (W004, W008) are that server's."""
+    done = manage(tmp_path / "data", "check", "--deploy", "--fail-level", "WARNING", DESKBOOK_URL="https://desk.example.com")
+    assert set(re.findall(r"security\.W\d+", done.stdout + done.stderr)) <= {"security.W004", "security.W008"}, done.stderr
