@@ -55,6 +55,7 @@ def command(usage: str) -> Callable[[Callable[[SimulatedGateway, Words], str]], 
 
 def execute(server: SimulatedGateway, line: str) -> str:
     """Does one command line. Never raises: whatever goes wrong is an `error` line that says what."""
+    words: Words = []
     try:
         words = shlex.split(line)
         if not words:
@@ -68,7 +69,7 @@ def execute(server: SimulatedGateway, line: str) -> str:
     except (CommandProblem, ScenarioProblem) as problem:
         return f"error {problem}"
     except (IndexError, ValueError, InvalidOperation, KeyError) as problem:
-        usage = COMMANDS[words[0]].usage if "words" in locals() and words and words[0] in COMMANDS else "help"
+        usage = COMMANDS[words[0]].usage if words and words[0] in COMMANDS else "help"
         return f"error {problem or type(problem).__name__}; usage: {usage}".replace("\n", " ")
     except Exception as problem:
         log.exception("The control command %r failed", line)
@@ -249,9 +250,8 @@ def _connectivity(server: SimulatedGateway, words: Words) -> str:
             assert isinstance(scenario, ConnectionLost)
             if code is RESTORED:
                 _let_go(server, scenario)
-            for session, request in scenario.requests:
-                if session in core.sessions:
-                    core.answer(session, request)
+            for session, request in scenario.requests:  # of clients gone meanwhile too: a gateway sends what it kept
+                core.answer(session, request)
     return str(code[0])
 
 

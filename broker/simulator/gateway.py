@@ -60,6 +60,7 @@ class Gateway:
         self.scenarios = Scenarios()
         self.id_rollback = 0
         self.sessions: list[Session] = []
+        self._happened: list[Event] = []
         self._orders_since_tick = False
         self._last_account_push = self._wall_clock()
         restore: Callable[[dict[str, Any]], Exchange] = getattr(exchange_factory, "restore", Exchange.restore)
@@ -100,6 +101,8 @@ class Gateway:
                 session.say(*verdict.answers)
                 if verdict.request is not None:
                     self.answer(session, verdict.request)
+                elif any(isinstance(answer, CloseConnection) for answer in verdict.answers):
+                    break  # what came behind it in the same bytes is lost with the connection
         if session.closing or not session.ready:
             self._write(session)
 
@@ -122,6 +125,9 @@ class Gateway:
             yield
         finally:
             self.recorded.commit()
+            for event in self._happened:
+                self._ledger.happened(event, self.now())
+            self._happened.clear()
             for session in list(self.sessions):
                 self._flush(session)
 
@@ -146,12 +152,10 @@ class Gateway:
         self.publish(self.recorded.apply(verb, self.now(), **values))
 
     def publish(self, events: Iterable[Event]) -> None:
-        """Notes events in the ledger and queues them for the clients they concern."""
+        """Queues events for the clients they concern, and for the ledger, which like them hears after the commit."""
         happened = list(events)
-        now = self.now()
-        for event in happened:
-            self._ledger.happened(event, now)
-        fanout.publish(happened, self.ready_sessions(), self.exchange, now)
+        self._happened += happened
+        fanout.publish(happened, self.ready_sessions(), self.exchange, self.now())
 
     def ready_sessions(self) -> list[Session]:
         return [session for session in self.sessions if session.ready]

@@ -19,7 +19,7 @@ from broker.simulator.exchange import Exchange
 from broker.simulator.model import CommissionCharged, Event, Executed, OrderChanged, OrderRequest, PositionChanged, QuoteChanged
 from broker.simulator.store import Store, StoreProblem
 
-COMPACT_AFTER = 2_000  # journal entries; replaying as many takes well under a second
+COMPACT_AFTER = 1_000  # journal entries; ticks are the slow ones to replay, about a millisecond each
 COMPACT_AT_ONCE_AFTER = 20_000  # even while orders are coming in
 _WEIGHTY = (OrderChanged, Executed, CommissionCharged, PositionChanged)
 _QUOTE_NUMBERS = ("bid", "ask", "bid_size", "ask_size")
@@ -80,10 +80,12 @@ _INPUTS: dict[str, Input] = {
     "set_cancel_delay": _set_cancel_delay,
 }
 
+_ORDER_FIELDS = tuple(item.name for item in dataclasses.fields(OrderRequest))
+
 
 def order_to_json(request: OrderRequest) -> dict[str, Any]:
     """An order request as JSON values: decimals as text, everything else as it is."""
-    values = dataclasses.asdict(request)
+    values = {name: getattr(request, name) for name in _ORDER_FIELDS}
     return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
 

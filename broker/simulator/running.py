@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from broker.simulator.server import LOOPBACK, SimulatedGateway
+from broker.simulator.store import StoreProblem
 
 PAPER_GATEWAY_PORT = 4002  # where IB Gateway listens in paper mode
 
@@ -58,4 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m broker.simulator", description="A simulated IB gateway that speaks the TWS API protocol."
     )
     add_arguments(parser)
-    run(parser.parse_args(arguments))
+    try:
+        run(parser.parse_args(arguments))
+    except (StoreProblem, OSError) as problem:
+        parser.exit(1, f"{problem}\n")

@@ -146,7 +146,9 @@ class Session:
         return pending
 
     def write(self, answers: Iterable[Answer]) -> None:
-        """Encodes answers for this client's version into the output."""
+        """Encodes answers for this client's version into the output; a client that never said its version can be told nothing."""
+        if not self.server_version:
+            return
         for answer in answers:
             self._output += encode_frame(answer.fields(self.server_version))
 

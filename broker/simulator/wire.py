@@ -23,7 +23,11 @@ def encode_frame(fields: Iterable[str]) -> bytes:
 
     A NUL inside a field would shift every later field by one, so it is sent as a blank.
     """
-    payload = "".join(field.replace("\0", " ") + "\0" for field in fields).encode("utf-8", "replace")
+    listed = list(fields)
+    text = "\0".join(listed)
+    if text.count("\0") >= len(listed):
+        text = "\0".join(field.replace("\0", " ") for field in listed)
+    payload = text.encode("utf-8", "replace") + b"\0"
     return _LENGTH.pack(len(payload)) + payload
 
 

@@ -15,7 +15,7 @@ from ib_async import LimitOrder, MarketOrder
 from broker.simulator.control import COMMANDS
 from broker.simulator.scenarios import BUILDERS
 from broker.simulator.server import SimulatedGateway
-from broker.tests.simulator.clients import FIRST, connected, errors_of, place, until
+from broker.tests.simulator.clients import AAPL, FIRST, connected, errors_of, place, until
 from broker.tests.simulator.raw import RawClient
 from broker.tests.simulator.running import PROJECT, GatewayProcess, running_gateway
 
@@ -141,6 +141,16 @@ async def test_connectivity_lost_holds_orders_and_restored_lets_them_go(gateway:
         assert await gateway.command("connectivity restored") == "ok 1102"
         await until(ib, lambda: resting.orderStatus.status == "Filled" and waiting.orderStatus.status == "Filled")
         assert [code for _, code in heard if code in (1100, 1101, 1102)] == [1100, 1102]
+
+
+async def test_orders_kept_during_an_outage_are_sent_even_for_a_client_that_left(gateway: SimulatedGateway) -> None:
+    async with connected(gateway.port) as ib:
+        await gateway.command("connectivity lost")
+        ib.placeOrder(AAPL, LimitOrder("BUY", 10, 101, account=FIRST, orderRef="kept"))
+        await ib.reqCurrentTimeAsync()
+    assert gateway.exchange.open_orders() == []
+    await gateway.command("connectivity restored")
+    assert [order.request.order_ref for order in gateway.exchange.open_orders()] == ["kept"]
 
 
 async def test_connectivity_restored_with_loss_forgets_the_news(gateway: SimulatedGateway) -> None:

@@ -9,7 +9,7 @@ from ib_async import IB, LimitOrder, MarketOrder
 
 from broker.simulator.server import SimulatedGateway
 from broker.tests.simulator.clients import AAPL, FIRST, PATIENCE, connected, errors_of, place, until
-from broker.tests.simulator.raw import RawClient, place_order
+from broker.tests.simulator.raw import RawClient, frame, place_order
 from broker.tests.simulator.running import running_gateway
 
 FILL_IDS = ("3", "5", "11", "59")
@@ -144,6 +144,14 @@ async def test_the_connection_breaks_around_an_order(gateway: SimulatedGateway, 
     async with connected(gateway.port) as ib:
         assert len(ib.openTrades()) == reached
         assert (await place(ib, LimitOrder("BUY", 1, 50, account=FIRST))).orderStatus.status == "Submitted"
+
+
+async def test_what_comes_behind_a_broken_order_is_lost_with_the_connection(gateway: SimulatedGateway) -> None:
+    client = await RawClient.connect(gateway.port, highest=178)
+    await gateway.command("drop-before-order")
+    client.send_bytes(frame(place_order(178, 1)) + frame(place_order(178, 2)))
+    assert await client.closed()
+    assert gateway.exchange.open_orders() == []
 
 
 async def test_client_id_taken_until_switched_off(gateway: SimulatedGateway) -> None:

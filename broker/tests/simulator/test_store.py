@@ -12,7 +12,7 @@ from ib_async import LimitOrder, MarketOrder
 
 from broker.simulator.exchange import Exchange
 from broker.simulator.model import OrderRequest
-from broker.simulator.recorded import RecordedExchange, order_from_json, order_to_json
+from broker.simulator.recorded import COMPACT_AFTER, RecordedExchange, order_from_json, order_to_json
 from broker.simulator.store import Store, StoreProblem
 from broker.tests.simulator.clients import FIRST, SECOND, connected, errors_of, place
 from broker.tests.simulator.running import GatewayProcess, running_gateway
@@ -185,11 +185,11 @@ def test_an_exchange_that_failed_half_way_is_saved_as_it_is(tmp_path: Path) -> N
 def test_a_long_journal_is_compacted_when_idle(tmp_path: Path) -> None:
     store, recorded = opened(tmp_path / "gateway.db")
     place_order(recorded, order(1))
-    for number in range(2_000):
+    for number in range(COMPACT_AFTER):
         recorded.apply("tick", AT + timedelta(milliseconds=number))
     recorded.commit()
     recorded.compact_if_due(idle=False)
-    assert len(store.load()[1]) == 2_001
+    assert len(store.load()[1]) == COMPACT_AFTER + 1
     recorded.compact_if_due(idle=True)
     assert store.load()[1] == []
     store.close()
