@@ -14,13 +14,13 @@ from typing import Any, Unpack
 
 from django.utils import timezone
 
-from orders.book import OpenBook
+from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders.manager import asked, placing
+from orders.manager import asked, changing, closing, placing, tending
 from orders.manager.asked import Options
 from orders.manager.placing import OcaExit, Placing
 from orders.manager.submissions import Answer, submit
-from orders.models import Account, Contract, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, OrderRecord, Position
 from orders.queries.access import visible_accounts
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
 from orders.rules.tickets import BracketTicket
@@ -162,6 +162,95 @@ class OrderManager:
             "place_oca_group", account, contract, asdict(wanted), key, options, lambda b, who: placing.place_oca_exit(b, who, wanted)
         )
 
+    # --- changing and cancelling --------------------------------------------------------------------------------------------------------
+
+    def modify_order(
+        self,
+        order: OrderRecord,
+        *,
+        key: str,
+        quantity: Decimal | None = None,
+        limit_price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        time_in_force: TimeInForce | None = None,
+    ) -> BrokerCommand | None:
+        """Asks for other terms; what is not named stays. Gives the MODIFY, or None where the order was not sent yet and is changed at once.
+
+        The order keeps its acknowledged terms until the broker confirms the new ones.
+        """
+        wanted = {
+            "quantity": asked.optional("quantity", quantity),
+            "limit_price": asked.optional("limit_price", limit_price),
+            "stop_price": asked.optional("stop_price", stop_price),
+            "time_in_force": None if time_in_force is None else asked.word(TimeInForce, "time_in_force", time_in_force),
+        }
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            command = changing.modify(b, user, changing.load(order.pk), **wanted)
+            return {"command": None if command is None else command.pk}
+
+        answer = self._submit("modify_order", key, {"order": order.client_order_id, **wanted}, once, order.account)
+        return None if answer["command"] is None else BrokerCommand.objects.select_related("order").get(pk=answer["command"])
+
+    def cancel_order(self, order: OrderRecord, *, key: str) -> OrderRecord:
+        """Asks the broker to cancel the order, which is gone only when it says so. What was never sent is withdrawn with its whole unit."""
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"orders": [changing.cancel(b, user, changing.load(order.pk)).pk]}
+
+        return self._orders(self._submit("cancel_order", key, {"order": order.client_order_id}, once, order.account))[0]
+
+    def cancel_all_orders(self, *, key: str, account: Account | None = None, contract: Contract | None = None) -> list[OrderRecord]:
+        """Asks for a cancel of every open order in the accounts the actor may trade, or in one account, or of one contract.
+
+        Never IB's global cancel: that one takes the orders of everybody. Goes in parts of fifty; the same key again finishes what a crash
+        left undone. Orders that only another client can cancel are left out.
+        """
+        scope = {"account": account and account.code, "con_id": contract and contract.con_id}
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            if account is not None:
+                changing.refuse_stranger(b, user, account)
+            return {"orders": changing.in_scope(user, account, contract)}
+
+        answer = self._submit("cancel_all_orders", key, scope, once, account)
+        for start in range(0, len(answer["orders"]), changing.CHUNK):
+            with book(at=self._clock()) as b:
+                changing.cancel_those_open(b, self.actor.pk, answer["orders"][start : start + changing.CHUNK])
+        return self._orders(answer)
+
+    def close_position(self, account: Account, contract: Contract, *, key: str) -> OrderRecord:
+        """A market order for what is left of the position, sent once its working exits are cancelled and known to be gone."""
+        options = asked.with_defaults({})
+        return self._place("close_position", account, contract, {}, key, options, lambda b, who: [closing.close(b, who)])[0]
+
+    # --- what a person concludes ------------------------------------------------------------------------------------------------------
+
+    def conclude_cancelled(self, order: OrderRecord, reason: str, *, key: str) -> OrderRecord:
+        """Ends an order of UNKNOWN fate that is not at the broker, as a person saw there; `reason` says what was seen."""
+        return self._tend("conclude_cancelled", order, key, tending.conclude_cancelled, reason=reason)
+
+    def clear_attention(self, order: OrderRecord, *, key: str) -> OrderRecord:
+        """Takes the flag off an order that a person has looked at."""
+        return self._tend("clear_attention", order, key, tending.clear_attention)
+
+    def adopt_order(self, order: OrderRecord, *, key: str) -> OrderRecord:
+        """Attributes an order placed elsewhere to the actor, in the book only."""
+        return self._tend("adopt_order", order, key, tending.adopt)
+
+    # --- how ----------------------------------------------------------------------------------------------------------------------------
+
+    def _submit(
+        self, verb: str, key: str, payload: dict[str, Any], work: Callable[[OpenBook, Any], Answer], account: Account | None
+    ) -> Answer:
+        return submit(self.actor, key, verb, payload, work, now=self._clock(), account=account)
+
+    def _tend(self, verb: str, order: OrderRecord, key: str, act: Callable[..., OrderRecord], **facts: str) -> OrderRecord:
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"orders": [act(b, user, changing.load(order.pk), **facts).pk]}
+
+        return self._orders(self._submit(verb, key, {"order": order.client_order_id, **facts}, once, order.account))[0]
+
     def _place_single(self, verb: str, account: Account, contract: Contract, terms: OrderTerms, key: str, options: Options) -> OrderRecord:
         payload = terms_to_json(terms)
         return self._place(verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms))[0]
@@ -181,8 +270,7 @@ class OrderManager:
             )
             return {"orders": [order.pk for order in work(b, who)]}
 
-        answer = submit(self.actor, key, verb, asked_for, once, now=self._clock(), account=account)
-        return self._orders(answer)
+        return self._orders(self._submit(verb, key, asked_for, once, account))
 
     @staticmethod
     def _orders(answer: Answer) -> list[OrderRecord]:
@@ -191,6 +279,10 @@ class OrderManager:
         return [rows[pk] for pk in answer["orders"]]
 
     # --- reading ----------------------------------------------------------------------------------------------------------------------
+
+    def accounts(self) -> list[Account]:
+        """The accounts the actor may see, by code."""
+        return list(visible_accounts(self.actor))
 
     def get_positions(self, account: Account | None = None) -> list[Position]:
         """Positions that are not flat, in accounts the actor may see."""

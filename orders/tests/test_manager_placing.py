@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
-from typing import Any
 
 import pytest
 
 from orders.errors import Refused
-from orders.manager import OrderManager
 from orders.models import Book, BrokerCommand, Event, OrderRecord
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import CommandKind, CommandState, Side, TimeInForce
-from orders.tests.factories import NOW, a_key, make_account, make_book, make_contract, make_quote, make_trader
+from orders.tests.desk_of_one import Desk
+from orders.tests.factories import NOW, a_key
 
 pytestmark = pytest.mark.django_db
-
-
-class Desk:
-    """One trader, one account, one contract with a fresh quote of 99.99 to 100.01."""
-
-    def __init__(self) -> None:
-        make_book()
-        self.account = make_account()
-        self.user = make_trader(self.account)
-        self.contract = make_contract()
-        make_quote(self.contract)
-        self.manager = OrderManager(self.user, clock=lambda: NOW)
-
-    def buy(self, quantity: Any = "100", price: Any = "99.50", **options: Any) -> OrderRecord:
-        options = {"key": a_key(), **options}
-        return self.manager.place_limit_order(self.account, self.contract, Side.BUY, D(quantity), D(price), **options)
 
 
 @pytest.fixture

@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal as D
 
 import pytest
 
 from orders import lease, outbox
 from orders.book import book
 from orders.lease import LeaseLost
-from orders.models import Account, Book, BrokerCommand, BrokerId, OrderRecord
+from orders.models import Account, Book, BrokerCommand, BrokerId
 from orders.models.book import Source
 from orders.rules.commands import PlaceOrder, Unit
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import AccessLevel, CommandState, GatewayState, Side
-from orders.tests.factories import NOW, a_key, grant, make_limit, make_position, make_quote
-from orders.tests.test_manager_placing import Desk
+from orders.rules.terms import AccessLevel, CommandState, GatewayState
+from orders.tests.desk_of_one import CLIENT, Wire
+from orders.tests.factories import NOW, a_key, grant, make_limit, make_position
 
 pytestmark = pytest.mark.django_db
-
-CLIENT = 17
-
-
-class Wire(Desk):
-    """A desk with a worker that holds the lease."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        fence = lease.acquire("here:1:a", NOW)
-        assert fence is not None
-        self.fence = fence
-
-    def claim(self, *, state: GatewayState = GatewayState.READY, room: int = 45, after: float = 0) -> list[Unit]:
-        now = NOW + timedelta(seconds=after)
-        assert lease.renew("here:1:a", self.fence, now)
-        return outbox.claim(fence=self.fence, client_id=CLIENT, state=state, room=room, now=now)
-
-    def bracket(self) -> list[OrderRecord]:
-        return self.manager.place_bracket(
-            self.account,
-            self.contract,
-            Side.BUY,
-            D(100),
-            limit_price=D("99.50"),
-            take_profit_price=D("107.00"),
-            stop_loss_price=D("97.00"),
-            key=a_key(),
-        )
 
 
 @pytest.fixture
@@ -81,7 +51,8 @@ def test_a_claimed_order_is_never_claimed_again(wire: Wire) -> None:
     wire.buy()
     assert len(wire.claim()) == 1
     assert wire.claim() == []
-    assert wire.claim(after=100) == []
+    wire.pass_time(100)
+    assert wire.claim() == []
 
 
 def test_a_bracket_goes_out_as_one_family_and_only_its_last_frame_transmits(wire: Wire) -> None:
@@ -122,7 +93,8 @@ def test_orders_go_only_when_the_gateway_is_ready(wire: Wire, state: GatewayStat
 
 def test_an_order_that_waited_more_than_a_minute_is_refused(wire: Wire) -> None:
     order = wire.buy()
-    assert wire.claim(after=60.5) == []
+    wire.pass_time(60.5)
+    assert wire.claim() == []
     order.refresh_from_db()
     assert (order.status, order.status_basis, order.status_code) == (OrderStatus.REJECTED, "local", "STALE")
     assert BrokerCommand.objects.get().state == CommandState.REFUSED
@@ -130,8 +102,8 @@ def test_an_order_that_waited_more_than_a_minute_is_refused(wire: Wire) -> None:
 
 def test_a_minute_old_order_still_goes(wire: Wire) -> None:
     wire.buy()
-    make_quote(wire.contract, at=NOW)
-    assert len(wire.claim(after=60)) == 1
+    wire.pass_time(60)
+    assert len(wire.claim()) == 1
 
 
 def _take_permission(wire: Wire) -> None:
