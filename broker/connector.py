@@ -316,14 +316,21 @@ class IBKRConnector:
         contract, order = ib_contract(frame.contract), ib_order(frame)
         return lambda: client.placeOrder(frame.ib_order_id, contract, order)
 
-    @staticmethod
-    def _note(listener: Listener, frame: Frame) -> None:
+    def _note(self, listener: Listener, frame: Frame) -> None:
         """What was last done with an order id: the same code refuses a new order or only a change of it."""
+        now = self._monotonic()
         if isinstance(frame, PlaceOrder):
-            listener.sent[frame.ib_order_id] = Sent(frame.client_order_id)
+            listener.sent[frame.ib_order_id] = Sent(frame.client_order_id, now)
         elif isinstance(frame, ModifyOrder):
-            sent = listener.sent.setdefault(frame.ib_order_id, Sent(frame.client_order_id, acknowledged=True))
+            sent = listener.sent.setdefault(frame.ib_order_id, Sent(frame.client_order_id, now, acknowledged=True))
             sent.asked = frame.terms
+
+    def unanswered(self, seconds: float) -> bool:
+        """Whether an order was written so long ago and nothing was heard of it; each order is told once."""
+        late = [sent for sent in self._connected.listener.waiting_since(self._monotonic() - seconds) if not sent.asked_for]
+        for sent in late:
+            sent.asked_for = True
+        return bool(late)
 
     # --- reading ----------------------------------------------------------------------------------------------------------------------
 
@@ -340,4 +347,3 @@ class IBKRConnector:
         if question not in snapshot.complete:
             raise GatewayUnavailable(f"the gateway did not tell all {question}")
         return snapshot.reports
-

@@ -68,11 +68,18 @@ class Figures:
 
     def __init__(self) -> None:
         self._newest: dict[Hashable, Value] = {}
+        self._arrived = asyncio.Event()
 
     def put(self, name: Hashable, value: Value) -> None:
         self._newest[name] = value
+        self._arrived.set()
+
+    async def arrived(self) -> None:
+        """Returns when there is something to take."""
+        await self._arrived.wait()
 
     def take(self) -> list[Value]:
         values = list(self._newest.values())
         self._newest.clear()
+        self._arrived.clear()
         return values

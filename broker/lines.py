@@ -122,6 +122,11 @@ class Lines:
             del self._market[request_id]
             self._write.cancelMktData(request_id)
 
+    def forget(self) -> None:
+        """The gateway has lost our subscriptions (1101): all of them are to be made anew."""
+        for table in (self._market, self._request_of, self._pnl, self._pnl_single, self._accounts):
+            table.clear()
+
     @property
     def _write(self) -> ib_async.Client:
         if self.client is None:
@@ -168,9 +173,7 @@ class Lines:
             figures = PnlReported(account=account, daily=number(daily), unrealized=number(unrealized), realized=number(realized))
             self.figures.put(("pnl", account), figures)
 
-    def _pnl_single_heard(
-        self, request_id: int, _quantity: float, daily: float, unrealized: float, realized: float, value: float
-    ) -> None:
+    def _pnl_single_heard(self, request_id: int, _quantity: float, daily: float, unrealized: float, realized: float, value: float) -> None:
         position = self._pnl_single.get(request_id)
         if position is not None:
             account, con_id = position

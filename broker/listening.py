@@ -43,7 +43,9 @@ class Sent:
     """What this connection wrote under an order id, to tell a refused order from a refused change."""
 
     client_order_id: str
+    at: float
     acknowledged: bool = False
+    asked_for: bool = False  # the gateway was asked what became of it
     asked: OrderTerms | None = None  # the terms of a change that is not answered
 
     @property
@@ -138,6 +140,10 @@ class Listener:
             setattr(wrapper, name, callback)
         ib.client.decoder.logger = _DecoderLog(logging.getLogger("ib_async.Decoder"), self._trouble)
 
+    def waiting_since(self, moment: float) -> list[Sent]:
+        """Orders that were written before this moment and of which nothing was heard."""
+        return [sent for sent in self.sent.values() if not sent.acknowledged and sent.at < moment]
+
     # --- orders -----------------------------------------------------------------------------------------------------------------------
 
     def _report(self, report: Report) -> None:
@@ -151,9 +157,7 @@ class Listener:
             return  # it only ever comes as an answer, and the snapshot brings it
         self.inbox.put(report)
 
-    def _order_status(
-        self, order_id: int, word: str, filled: float, remaining: float, average: float, perm_id: int, *rest: Any
-    ) -> None:
+    def _order_status(self, order_id: int, word: str, filled: float, remaining: float, average: float, perm_id: int, *rest: Any) -> None:
         _parent_id, _last_price, client_id, why_held = rest[:4]
         self._acknowledged(client_id, order_id)
         self._report(translate.order_status(order_id, word, filled, remaining, average, perm_id, client_id, why_held))
@@ -215,11 +219,11 @@ class Listener:
     def _order_message(self, order_id: int, code: int, text: str) -> None:
         sent = self.sent.get(order_id)
         meaning = errors.meaning(code, sent.standing if sent is not None else errors.Standing.KNOWN)
-        if sent is not None and meaning is Meaning.NOT_CHANGED:
-            sent.asked = None
-        key = OrderKey(
-            client_id=self.client_id, ib_order_id=order_id, client_order_id=sent.client_order_id if sent is not None else ""
-        )
+        if sent is not None:
+            sent.acknowledged = sent.acknowledged or meaning in (Meaning.REJECTED, Meaning.CANCELLED, Meaning.HELD)
+            if meaning is Meaning.NOT_CHANGED:
+                sent.asked = None
+        key = OrderKey(client_id=self.client_id, ib_order_id=order_id, client_order_id=sent.client_order_id if sent is not None else "")
         self.inbox.put(OrderMessage(key=key, code=code, text=text, meaning=meaning))
 
     # --- accounts and answers ---------------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ class Questions:
 
     # --- contracts --------------------------------------------------------------------------------------------------------------------
 
-    async def contract_details(self, contract: ib_async.Contract) -> list[ContractDetailed]:
+    async def _contract_details(self, contract: ib_async.Contract) -> list[ContractDetailed]:
         """All contracts that fit. Raises RequestFailed (200: none), Unanswered."""
         request_id = self.requests.new_id()
         rows = await self._ask(request_id, lambda: self.client.reqContractDetails(request_id, contract), ANSWER_PATIENCE)
@@ -142,7 +142,22 @@ class Questions:
 
     async def details_of(self, spec: ContractSpec) -> list[ContractDetailed]:
         """The details of a contract that is known by its id; where it is routed may be unknown."""
-        return await self.contract_details(ib_async.Contract(conId=spec.con_id, exchange=spec.exchange))
+        return await self._contract_details(ib_async.Contract(conId=spec.con_id, exchange=spec.exchange))
+
+    async def contracts(self, **named: str | int) -> list[ContractDetailed]:
+        """The contracts that fit a con_id, or a symbol with sec_type, exchange, currency, expiry, strike and right as far as given."""
+        if "con_id" in named:
+            return await self._contract_details(ib_async.Contract(conId=int(named["con_id"])))
+        contract = ib_async.Contract(
+            symbol=str(named["symbol"]),
+            secType=str(named.get("sec_type", "STK")),
+            exchange=str(named.get("exchange", "")),
+            currency=str(named.get("currency", "")),
+            lastTradeDateOrContractMonth=str(named.get("expiry", "")),
+            strike=float(named.get("strike", 0)),
+            right=str(named.get("right", "")),
+        )
+        return await self._contract_details(contract)
 
     async def market_rule(self, rule_id: int) -> MarketRuleReported:
         """The price ladder of a rule. Raises Unanswered: a rule that does not exist has no answer."""
@@ -179,5 +194,3 @@ class Questions:
             request_id, lambda: write(request_id, ib_contract(spec), "", duration, bar, shown, 1, 2, False, []), ANSWER_PATIENCE
         )
         return [figures.bar_row(row) for row in rows]
-
-

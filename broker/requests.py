@@ -15,6 +15,9 @@ from typing import Any
 FIRST_REQUEST_ID = 1_000_000_000  # far above order ids, so that an error for a request can never hit an order
 LATE_SECONDS = 60.0  # an end that comes later than this after we stopped waiting is not expected any more
 
+# Kinds whose ends do not say which question they end, and whose rows are taken for the whole. (Any "current time" is a sign of life.)
+LOOK_ALIKE = frozenset({"open orders", "completed orders", "positions"})
+
 Key = int | str
 
 
@@ -92,7 +95,7 @@ class Requests:
         try:
             yield waiting
         except (Unanswered, asyncio.CancelledError):
-            if isinstance(key, str):
+            if key in LOOK_ALIKE:
                 self._owed[key].append(self._monotonic())
             raise
         finally:

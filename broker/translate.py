@@ -232,9 +232,7 @@ def execution(contract: Contract, fill: Execution, *, live: bool) -> ExecutionRe
     if fill.side not in _SIDES:
         raise ValueError(f"execution {fill.execId} has the side {fill.side!r}")
     return ExecutionReported(
-        key=OrderKey(
-            client_id=fill.clientId, ib_order_id=ib_id(fill.orderId), perm_id=fill.permId, client_order_id=fill.orderRef
-        ),
+        key=OrderKey(client_id=fill.clientId, ib_order_id=ib_id(fill.orderId), perm_id=fill.permId, client_order_id=fill.orderRef),
         exec_id=fill.execId,
         account=fill.acctNumber,
         contract=contract_facts(contract),
@@ -253,9 +251,7 @@ def commission(report: CommissionReport) -> CommissionReported | None:
     amount = number(report.commission)
     if amount is None or amount == -1:
         return None
-    return CommissionReported(
-        exec_id=report.execId, amount=amount, currency=report.currency, realized_pnl=number(report.realizedPNL)
-    )
+    return CommissionReported(exec_id=report.execId, amount=amount, currency=report.currency, realized_pnl=number(report.realizedPNL))
 
 
 def position(account: str, contract: Contract, quantity: float, average_cost: float) -> PositionReported:

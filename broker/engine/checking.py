@@ -1,0 +1,155 @@
+"""The clock of the book: what has waited too long is refused or doubted, and book and broker are compared again and again.
+
+The rule kept here: there is one way back. Whatever asked for it (a new connection, 1101, 1102, a doubtful order, the passing of time), the
+gateway is asked, the answer is reconciled, and only a complete answer makes READY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from broker.engine.situation import Own, Posted, Situation, rung
+from orders import outbox
+from orders.errors import GatewayUnavailable
+from orders.rules.reports import OpenOrderReported, Question, Report, Snapshot
+from orders.rules.terms import GatewayState
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING_SECONDS = 2.0
+OPEN_ORDERS_SECONDS, POSITIONS_SECONDS = 10.0, 30.0
+ASKED_AGAIN_SECONDS = 2.0  # at the least between two snapshots
+ABSENCE_SECONDS = 10.5  # absence counts in two complete snapshots at least 10 s apart
+LONGEST_DOUBT_SECONDS = 60.0  # between snapshots for the sake of orders that a person will have to settle
+IN_FLIGHT_SECONDS = 2.0
+ALARM_SECONDS = 30.0
+MOST_ORDER_ID = 1_000_000_000
+EVERYTHING = frozenset(Question)
+
+
+class Checking:
+    """The task that keeps house and compares."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._here = situation
+        now = situation.monotonic()
+        self._kept_house_at = float("-inf")
+        self._asked_at = {Question.OPEN_ORDERS: now, Question.POSITIONS: now}
+        self._last_snapshot_at = float("-inf")
+        self._everything_at: float | None = None
+        self._doubt_seconds = ABSENCE_SECONDS
+        self._doubts = (0, 0)
+        self._silent_executions = 0
+        self._reconciling_since: float | None = None
+
+    async def run(self) -> None:
+        """Keeps house every two seconds and compares when it is due or asked for, until the engine ends."""
+        here = self._here
+        while True:
+            await rung(here.check_bell, 0.5)
+            if here.monotonic() - self._kept_house_at >= HOUSEKEEPING_SECONDS:
+                self._kept_house_at = here.monotonic()
+                await self._keep_house()
+            if here.state.may_cancel and here.connector.is_connected:
+                await self._compare()
+            else:
+                self._reconciling_since = None
+
+    async def _keep_house(self) -> None:
+        here = self._here
+        link_lost = not here.state.may_cancel
+        reports: Sequence[Report] = await here.run_in_book(outbox.housekeeping, fence=here.fence, now=here.now, link_lost=link_lost)
+        if reports:
+            here.connector.inbox.put(Own(tuple(reports)), must_fit=True)
+            here.ask(Question)
+        if here.connector.is_connected and here.connector.unanswered(IN_FLIGHT_SECONDS):
+            here.ask({Question.OPEN_ORDERS, Question.EXECUTIONS})
+
+    # --- comparing --------------------------------------------------------------------------------------------------------------------
+
+    async def _compare(self) -> None:
+        """Takes the snapshot that is due, if one is, and reconciles."""
+        here = self._here
+        if here.monotonic() - self._last_snapshot_at < ASKED_AGAIN_SECONDS and not self._just_connected():
+            return
+        questions = self._due()
+        if not questions:
+            return
+        epoch = here.epoch
+        here.to_check -= questions
+        try:
+            snapshot = await here.connector.questions.snapshot(questions)
+        except (ConnectionError, GatewayUnavailable):
+            return  # the next connection begins with a reconciliation
+        finally:
+            self._last_snapshot_at = here.monotonic()
+        self._asked_at.update(dict.fromkeys(snapshot.complete, self._last_snapshot_at))
+        result, agree = await self._settled(snapshot)
+        if here.epoch == epoch:
+            self._judge(snapshot, agree)
+        here.ask(result.ask)
+        self._schedule_doubts(result)
+
+    def _just_connected(self) -> bool:
+        return self._here.state is GatewayState.RECONCILING and self._reconciling_since is None
+
+    def _due(self) -> frozenset[Question]:
+        here, now = self._here, self._here.monotonic()
+        if here.state is GatewayState.RECONCILING:
+            if self._reconciling_since is None:
+                self._reconciling_since, self._silent_executions = now, 0
+            return EVERYTHING
+        self._reconciling_since = None
+        if self._everything_at is not None and now >= self._everything_at:
+            return EVERYTHING
+        due = set(here.to_check)
+        if now - self._asked_at[Question.OPEN_ORDERS] >= OPEN_ORDERS_SECONDS:
+            due.add(Question.OPEN_ORDERS)
+        if now - self._asked_at[Question.POSITIONS] >= POSITIONS_SECONDS:
+            due.add(Question.POSITIONS)
+        return frozenset(due)
+
+    async def _settled(self, snapshot: Snapshot) -> tuple[Any, bool]:
+        """Sends the snapshot into the book at its place among the reports, and waits for what became of it."""
+        here = self._here
+        highest = max((r.key.ib_order_id for r in snapshot.reports if isinstance(r, OpenOrderReported)), default=0)
+        if 0 < highest < MOST_ORDER_ID:  # an id of another client counts too, once we have seen it (IB: code 103)
+            await here.run_in_book(outbox.raise_order_id_mark, highest, here.now)
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        here.connector.inbox.put(Posted(snapshot, settled), must_fit=True)
+        return await settled
+
+    def _judge(self, snapshot: Snapshot, agree: bool) -> None:
+        """Whether the desk is READY: open orders and positions told whole, and executions too, or left out twice while positions agree."""
+        here = self._here
+        if here.state is not GatewayState.RECONCILING or self._reconciling_since is None:
+            return
+        missing = EVERYTHING - snapshot.complete - {Question.COMPLETED_ORDERS}
+        if missing == {Question.EXECUTIONS}:
+            self._silent_executions += 1
+            if self._silent_executions >= 2 and agree:
+                here.change(GatewayState.READY, "The gateway does not answer for executions; the positions agree.")
+                return
+        if not missing:
+            here.change(GatewayState.READY)
+            return
+        words = ", ".join(sorted(missing))
+        since = here.monotonic() - self._reconciling_since
+        if since >= ALARM_SECONDS:
+            log.error("For %.0f s the gateway has not told all of its %s; no order goes out.", since, words)
+        here.change(GatewayState.RECONCILING, f"The gateway has not told all of its {words}.")
+
+    def _schedule_doubts(self, result: Any) -> None:
+        """Orders that the broker does not know are looked for again, ever less often while nothing changes."""
+        here = self._here
+        doubts = (result.unknown, result.absent)
+        if not any(doubts):
+            self._everything_at, self._doubt_seconds = None, ABSENCE_SECONDS
+        else:
+            grow = doubts == self._doubts
+            self._doubt_seconds = min(self._doubt_seconds * 1.5, LONGEST_DOUBT_SECONDS) if grow else ABSENCE_SECONDS
+            self._everything_at = here.monotonic() + self._doubt_seconds
+        self._doubts = doubts

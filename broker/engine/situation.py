@@ -1,0 +1,149 @@
+"""What the engine's tasks share: the way into the book, the state of the gateway, the lease, and what is to be asked.
+
+The rule kept here: the state changes at once in memory, where the next write looks, and reaches the book in order with the reports. Every
+step into a state in which nothing may be written starts a new epoch; what was claimed in an older one is not written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from broker.connector import IBKRConnector
+from orders.lease import LeaseLost
+from orders.rules.reports import GatewayChanged, Question, Report, Snapshot
+from orders.rules.terms import GatewayState
+
+log = logging.getLogger(__name__)
+
+SELF_FENCE_SECONDS = 7.0  # of the lease's ten: after this we do not trust it without a renewal that was committed
+
+T = TypeVar("T")
+RunInBook = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Own:
+    """Reports that are our own conclusions, not words of the broker."""
+
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A snapshot on its way into the book, at its place among the reports; `settled` has what became of it."""
+
+    snapshot: Snapshot
+    settled: asyncio.Future[Any]
+
+
+@dataclass
+class Situation:
+    """One engine's present. `run_in_book` runs a whole synchronous function against the database, one at a time, in the order of asking."""
+
+    connector: IBKRConnector
+    clock: Callable[[], datetime]
+    run_in_book: RunInBook
+    holder: str
+    allow_live: frozenset[str] = frozenset()
+    monotonic: Callable[[], float] = time.monotonic
+    fence: int = 0
+    renewed_at: float = float("-inf")
+    state: GatewayState = GatewayState.DOWN
+    reason: str = ""
+    epoch: int = 0
+    server_version: int | None = None
+    latency_ms: int | None = None
+    accounts: tuple[str, ...] = ()
+    held: dict[tuple[str, int], bool] = field(default_factory=dict)  # (account, con_id) of every position that is not flat
+    stopping: bool = False
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    inquiry_bell: asyncio.Event = field(default_factory=asyncio.Event)
+    lines_bell: asyncio.Event = field(default_factory=asyncio.Event)
+    to_check: set[Question] = field(default_factory=set)
+    check_bell: asyncio.Event = field(default_factory=asyncio.Event)
+    _broken: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def now(self) -> datetime:
+        return self.clock()
+
+    # --- the state of the gateway -----------------------------------------------------------------------------------------------------
+
+    def change(self, state: GatewayState, reason: str = "") -> None:
+        """Steps into a state, at once for the next write and in order for the book."""
+        if not state.may_cancel and self.state.may_cancel:
+            self.epoch += 1
+        if state in (GatewayState.DOWN, GatewayState.CONNECTING):
+            self._broken.clear()
+        if (state, reason) != (self.state, self.reason):
+            log.info("Gateway %s: %s%s", self.connector.address, state, f", {reason}" if reason else "")
+        self.state, self.reason = state, reason
+        self.tell()
+        self.bell.set()
+        self.lines_bell.set()
+
+    def tell(self) -> None:
+        """Puts the present state on its way into the book; also the sign of life that the screens go by."""
+        changed = GatewayChanged(self.state, self.reason, self.server_version, self.latency_ms)
+        self.connector.inbox.put(changed, must_fit=True)
+
+    def break_off(self, what: str, reason: str) -> None:
+        """Something between us and IB does not work: nothing is sent until it is mended."""
+        self._broken[what] = reason
+        if self.state in (GatewayState.READY, GatewayState.RECONCILING):
+            self.change(GatewayState.DEGRADED, reason)
+
+    def mend(self, *what: str) -> None:
+        """It works again; once all of it does, the way back is a reconciliation, as after a new connection."""
+        for name in what:
+            self._broken.pop(name, None)
+        if self.state is GatewayState.DEGRADED and not self._broken:
+            self.reconcile("the connection is back")
+
+    def reconcile(self, reason: str) -> None:
+        """The one way back: asks for everything, and nothing new goes out until the answers are in the book."""
+        if self.state is GatewayState.DOWN:
+            return
+        if self.state.may_place:
+            self.epoch += 1
+        self.change(GatewayState.RECONCILING, reason)
+        self.ask(Question)
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        """These parts are worth asking again, soon."""
+        self.to_check |= set(questions)
+        if self.to_check:
+            self.check_bell.set()
+
+    # --- the lease --------------------------------------------------------------------------------------------------------------------
+
+    def may_send(self, fence: int) -> bool:
+        """The last look before a write: this fence is ours, and the lease was renewed a moment ago by a clock that nobody can set."""
+        return fence == self.fence and self.monotonic() - self.renewed_at < SELF_FENCE_SECONDS
+
+    def renewed(self, asked_at: float) -> None:
+        """A renewal that was asked for at this moment is committed: it is at least this young."""
+        self.renewed_at = max(self.renewed_at, asked_at)
+
+    def check_lease(self) -> None:
+        """Raises LeaseLost where the last renewal is too old to be trusted."""
+        if self.monotonic() - self.renewed_at >= SELF_FENCE_SECONDS:
+            raise LeaseLost(f"no renewal of the lease was committed for {SELF_FENCE_SECONDS:g} s")
+
+
+async def rung(bell: asyncio.Event, seconds: float) -> bool:
+    """Waits for a bell, at most so long; True where it rang. Whoever waits also polls, because bells may be lost."""
+    try:
+        async with asyncio.timeout(seconds):
+            await bell.wait()
+    except TimeoutError:
+        return False
+    finally:
+        bell.clear()
+    return True
