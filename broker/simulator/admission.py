@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from broker.simulator.accounts import Accounts
 from broker.simulator.contingency import Contingencies, Group, group_of
@@ -17,6 +18,15 @@ from broker.simulator.orderbook import BookedOrder, OrderBook
 from broker.simulator.validation import Refusal, refusal
 
 ZERO = Decimal(0)
+
+
+class Wish(NamedTuple):
+    """What a working order may still do to a position."""
+
+    con_id: int
+    action: str
+    quantity: Decimal
+    group: Group | None
 
 
 class Admission:
@@ -63,12 +73,13 @@ class Admission:
         """Code 201 where an order for the request's quantity asks for more initial margin than the account has equity, with all working
         orders filled. Of a group (that of the order, and every other) only the largest member counts on each side."""
         working = [
-            (group_of(one), replace(one.request, quantity=one.remaining))
+            Wish(one.request.con_id, one.request.action, one.remaining, group_of(one))
             for one in self.book.open.values()
-            if one.in_market and one.request.account == request.account and one.key != (request.client_id, request.order_id)
+            if one.request.account == request.account and one.in_market and one.key != (request.client_id, request.order_id)
         ]
+        wish = Wish(request.con_id, request.action, request.quantity, group)
         before, _ = self.ledger.margins(request.account, self._outcomes(request.account, working))
-        after, _ = self.ledger.margins(request.account, self._outcomes(request.account, [*working, (group, request)]))
+        after, _ = self.ledger.margins(request.account, self._outcomes(request.account, [*working, wish]))
         equity = self.ledger.equity(request.account)
         if after <= before or after <= equity:
             return None
@@ -77,9 +88,9 @@ class Admission:
             f"[{equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN [{after:.2f} USD]"
         )
 
-    def _outcomes(self, account: str, orders: Sequence[tuple[Group | None, OrderRequest]]) -> dict[int, tuple[Decimal, Decimal]]:
+    def _outcomes(self, account: str, wishes: Sequence[Wish]) -> dict[int, tuple[Decimal, Decimal]]:
         """By contract, the positions if all buys fill and if all sells fill."""
-        exposure = _exposure(orders)
+        exposure = _exposure(wishes)
         held = {con_id: self.ledger.quantity(account, con_id) for con_id in exposure}
         return {con_id: (held[con_id] + bought, held[con_id] - sold) for con_id, (bought, sold) in exposure.items()}
 
@@ -119,16 +130,16 @@ class Admission:
         return None
 
 
-def _exposure(orders: Sequence[tuple[Group | None, OrderRequest]]) -> dict[int, tuple[Decimal, Decimal]]:
+def _exposure(wishes: Sequence[Wish]) -> dict[int, tuple[Decimal, Decimal]]:
     """(to buy, to sell) by contract; members of one group overlap, so the largest stands for all of them."""
     exposure: dict[int, tuple[Decimal, Decimal]] = {}
     counted: dict[tuple[Group, int, str], Decimal] = {}
-    for group, request in orders:
-        quantity = request.quantity
+    for con_id, action, quantity, group in wishes:
         if group is not None:
-            place = (group, request.con_id, request.action)
-            quantity = max(quantity - counted.get(place, ZERO), ZERO)
-            counted[place] = counted.get(place, ZERO) + quantity
-        bought, sold = exposure.get(request.con_id, (ZERO, ZERO))
-        exposure[request.con_id] = (bought + quantity, sold) if request.action == "BUY" else (bought, sold + quantity)
+            place = (group, con_id, action)
+            already = counted.get(place, ZERO)
+            counted[place] = max(already, quantity)
+            quantity = counted[place] - already
+        bought, sold = exposure.get(con_id, (ZERO, ZERO))
+        exposure[con_id] = (bought + quantity, sold) if action == "BUY" else (bought, sold + quantity)
     return exposure

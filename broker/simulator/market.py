@@ -106,7 +106,7 @@ class Market:
     ) -> QuoteChanged:
         """Hold the quote of an instrument at these prices until `release`. The last price is drawn inside the quote from outside:
         a market that fell traded at its bid, one that rose at its ask. Raises ValueError for a crossed or non-positive quote."""
-        if not 0 < bid <= ask:
+        if not (bid.is_finite() and ask.is_finite() and 0 < bid <= ask):
             raise ValueError(f"not a quote: bid {bid}, ask {ask}")
         line = self.lines[con_id]
         unit, _, most = DISPLAYED[line.instrument.sec_type]

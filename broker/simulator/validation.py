@@ -20,6 +20,7 @@ GATEWAY_ZONE = ZoneInfo("America/New_York")
 DAY_END = time(20, 0)  # the end of the extended session of US stocks; the simulated markets are open at any hour
 ZONE_ALIASES = {"US/Eastern": "America/New_York", "EST": "America/New_York", "US/Central": "America/Chicago", "UTC": "UTC", "GMT": "UTC"}
 SUPPORTED = {"MKT": "MKT", "LMT": "LMT", "STP": "STP", "STP LMT": "STPLMT"}  # our word: the word of ContractDetails.orderTypes
+LARGEST = Decimal(10) ** 12  # of a price or a size; beyond it there is only nonsense, and a division no decimal context can hold
 LIMITED, STOPPED = ("LMT", "STP LMT"), ("STP", "STP LMT")
 # Types that IB knows and this exchange does not simulate: refused as unsupported, where any other word is refused as invalid.
 KNOWN_ELSEWHERE = frozenset(
@@ -64,7 +65,7 @@ def good_till(text: str) -> datetime | None:
         clock, _, zone = rest.partition(" ")
         local_zone = ZoneInfo(ZONE_ALIASES.get(zone, zone)) if zone else GATEWAY_ZONE
         return datetime.strptime(f"{date_part} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=local_zone).astimezone(UTC)
-    except (ValueError, OSError, KeyError):  # ZoneInfo raises KeyError for an unknown zone, OSError for one that is a directory
+    except (ValueError, OverflowError, OSError, KeyError):  # ZoneInfo: KeyError for an unknown zone, OSError for a directory
         return None
 
 
@@ -91,9 +92,8 @@ def _terms(request: OrderRequest, instrument: Instrument) -> Refusal | None:
 def _size(quantity: Decimal, instrument: Instrument) -> Refusal | None:
     if quantity == 0:
         return 434, "The order size cannot be zero."
-    if quantity < 0 or not quantity.is_finite() or quantity < instrument.min_size or quantity % instrument.size_increment:
-        return validation_error("Order size does not conform to market rule")
-    return None
+    conforming = quantity.is_finite() and instrument.min_size <= quantity <= LARGEST and not quantity % instrument.size_increment
+    return None if conforming else validation_error("Order size does not conform to market rule")
 
 
 def _prices(request: OrderRequest, instrument: Instrument) -> Refusal | None:
@@ -103,7 +103,7 @@ def _prices(request: OrderRequest, instrument: Instrument) -> Refusal | None:
         if not _on_ladder(request.limit_price, instrument):
             return 110, "The price does not conform to the minimum price variation for this contract."
     if request.order_type in STOPPED:
-        if request.aux_price is None or request.aux_price <= 0:
+        if request.aux_price is None or not request.aux_price.is_finite() or request.aux_price <= 0:
             return 403, "Invalid stop price."
         if not _on_ladder(request.aux_price, instrument):
             return 110, "The price does not conform to the minimum price variation for this contract."
@@ -111,7 +111,7 @@ def _prices(request: OrderRequest, instrument: Instrument) -> Refusal | None:
 
 
 def _on_ladder(price: Decimal, instrument: Instrument) -> bool:
-    return price.is_finite() and price > 0 and not price % increment_at(instrument, price)
+    return price.is_finite() and 0 < price <= LARGEST and not price % increment_at(instrument, price)
 
 
 def _time_in_force(request: OrderRequest, now: datetime) -> Refusal | None:

@@ -102,7 +102,7 @@ def test_last_price_is_drawn_into_a_pinned_quote_from_the_side_it_comes_from(bid
     assert exchange.quote(AAPL).last == Decimal(last)
 
 
-@pytest.mark.parametrize(("bid", "ask"), [("100.02", "100.00"), ("0", "1")])
+@pytest.mark.parametrize(("bid", "ask"), [("100.02", "100.00"), ("0", "1"), ("NaN", "1"), ("1", "Infinity")])
 def test_impossible_quote_is_refused(bid: str, ask: str) -> None:
     with pytest.raises(ValueError, match="not a quote"):
         quote(quiet(), bid, ask)
