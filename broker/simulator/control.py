@@ -17,7 +17,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from broker.simulator.messages import answers as say
-from broker.simulator.scenarios import BUILDERS, ConnectionLost, CorrectExecution, HoldAcknowledgements, ScenarioProblem
+from broker.simulator.scenario import ScenarioProblem
+from broker.simulator.scenarios import BUILDERS
+from broker.simulator.scenarios_out import ConnectionLost, CorrectExecution, HoldAcknowledgements
 
 if TYPE_CHECKING:
     from broker.simulator.server import SimulatedGateway

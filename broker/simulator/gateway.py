@@ -24,7 +24,8 @@ from broker.simulator.messages import requests as ask
 from broker.simulator.messages.values import timestamp
 from broker.simulator.model import Event
 from broker.simulator.recorded import RecordedExchange
-from broker.simulator.scenarios import CLIENT_ID_IN_USE, ORDER_REQUESTS, CloseConnection, Scenarios
+from broker.simulator.scenario import CLIENT_ID_IN_USE, ORDER_REQUESTS, CloseConnection
+from broker.simulator.scenarios import Scenarios
 from broker.simulator.session import Session
 from broker.simulator.store import Store
 
