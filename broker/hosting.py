@@ -23,6 +23,8 @@ from twisted.internet.interfaces import IListeningPort
 logger = logging.getLogger(__name__)
 
 STEP_SECONDS = 8.0  # of one step of the ending; the worker drains for up to 5 s
+# Supervisors, `timeout` and `make` may deliver one request to end twice; a person's second Ctrl-C comes later.
+IMPATIENCE_SECONDS = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -104,13 +106,16 @@ class Host:
 
     def _begin(self) -> None:
         for number in SIGNALS:
-            twisted_loop.add_signal_handler(number, self._asked_to_stop)
+            twisted_loop.add_signal_handler(number, self._asked_to_stop, number)
         self._life = twisted_loop.create_task(self._live(), name="desk")
 
-    def _asked_to_stop(self) -> None:
-        if self._stop.is_set():  # somebody is in a hurry; the book is made for it
-            os._exit(130)
-        self._stop.set()
+    def _asked_to_stop(self, number: signal.Signals) -> None:
+        now = twisted_loop.time()
+        if not self._stop.is_set():
+            self._asked_at = now
+            self._stop.set()
+        elif number == signal.SIGINT and now - self._asked_at > IMPATIENCE_SECONDS:
+            os._exit(130)  # somebody at the terminal is in a hurry; the book is made for it
 
     async def _live(self) -> None:
         try:

@@ -46,6 +46,8 @@ class Worker:
         await self.told.wait()
         if HOW == "worker hangs":
             await asyncio.Event().wait()
+        if HOW == "worker slow":
+            await asyncio.sleep(0.3)
         say("worker ended")
 
     async def astop(self):
@@ -82,7 +84,7 @@ listener.bind(("127.0.0.1", 0))
 listener.listen()
 address = listener.getsockname()
 listener.setblocking(False)
-code = Host(listener, application, Worker, Gateway(), welcome, step_seconds=0.5).run()
+code = Host(listener, application, Worker, Gateway(), welcome, step_seconds=float(sys.argv[2])).run()
 say(f"code {code}")
 os._exit(code)
 """
@@ -91,12 +93,11 @@ os._exit(code)
 class Running:
     """The program in a process, and what it has said."""
 
-    def __init__(self, folder: Path, how: str) -> None:
+    def __init__(self, folder: Path, how: str, seconds: float = 0.5) -> None:
         self.out = folder / "out"
         with self.out.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, how], env=environment(folder / "data"), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
-            )
+            command = [sys.executable, "-c", PROGRAM, how, str(seconds)]
+            self.process = subprocess.Popen(command, env=environment(folder / "data"), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
 
     @property
     def said(self) -> str:
@@ -164,6 +165,18 @@ def test_a_failed_welcome_is_told_and_the_desk_goes_on(tmp_path: Path) -> None:
     assert desk.tell().code() == 0 and desk.order("no terminal", "worker ended", "code 0"), desk.said
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    desk = Running(tmp_path, "worker hangs").until("ready").tell().until("worker told").tell()
+def test_a_request_to_end_that_is_delivered_twice_is_one_request(tmp_path: Path) -> None:
+    desk = Running(tmp_path, "worker slow").until("ready").tell(signal.SIGINT).until("worker told").tell(signal.SIGINT).tell()
+    assert desk.code() == 0 and desk.order("worker told", "worker ended", "code 0"), desk.said
+
+
+def test_somebody_in_a_hurry_ends_it_at_once(tmp_path: Path) -> None:
+    desk = Running(tmp_path, "worker hangs", seconds=60).until("ready").tell()
+
+    def gone() -> bool:
+        if desk.process.poll() is None:
+            desk.tell(signal.SIGINT)
+        return desk.process.poll() is not None
+
+    wait_until(gone, "it ends", seconds=20)
     assert desk.code() == 130 and "gateway down" not in desk.said
