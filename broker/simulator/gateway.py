@@ -32,6 +32,7 @@ from broker.simulator.store import Store
 log = logging.getLogger(__name__)
 MOST_CLIENTS = 32  # IB: at most 32 API clients on one gateway
 ACCOUNT_UPDATE_INTERVAL = timedelta(minutes=3)  # IB: account values every three minutes unless a position changes
+# No farm of IB's is called simfarm: a client can tell by it that no money hangs on this gateway.
 FARMS_OK = (
     (2104, "Market data farm connection is OK:simfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),

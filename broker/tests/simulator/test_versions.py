@@ -54,6 +54,7 @@ async def test_nothing_follows_the_hello_until_the_client_starts(gateway: Simula
     first = [await client.read() for _ in range(5)]
     assert [fields[0] for fields in first] == ["15", "9", "4", "4", "4"]
     assert [fields[3] for fields in first[2:]] == ["2104", "2106", "2158"]
+    assert first[2][4].endswith(":simfarm")  # by which a desk knows a simulated gateway from a real one
     client.close()
 
 
