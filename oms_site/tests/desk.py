@@ -61,7 +61,8 @@ def free_port() -> int:
 def environment(data: Path, **more: str) -> dict[str, str]:
     """The environment of a desk on `data`: this one's, without what would point it elsewhere."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("IBKR_", "DESKBOOK_")) and name != "PORT"}
-    for name in ("DATABASE_URL", "REDIS_URL"):
+    # Without compiled modules, each desk of a run would compile all of Django and Twisted again.
+    for name in ("DATABASE_URL", "REDIS_URL", "PYTHONDONTWRITEBYTECODE"):
         kept.pop(name, None)
     return kept | {"DESKBOOK_DATA": str(data), "DJANGO_SETTINGS_MODULE": "oms_site.settings", "PYTHONUNBUFFERED": "1"} | more
 
@@ -74,7 +75,7 @@ def manage(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
 
 @dataclass
 class Desk:
-    """One desk. It is up when its demonstration users can sign in, which is when its worker has met the gateway."""
+    """One desk of one process, with a simulated gateway of its own unless `settings` name another."""
 
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
@@ -93,9 +94,13 @@ class Desk:
         """All it has written to its terminal."""
         return (self.data / "desk.log").read_text() if (self.data / "desk.log").exists() else ""
 
-    def start(self, ready: str = "Deskbook is ready") -> Desk:
-        """Starts the process and waits until it has said `ready`; AssertionError with its log when it ends before."""
-        said = self.log.count(ready)
+    def start(self, *ready: str) -> Desk:
+        """Starts the process and waits until it has said all of `ready` (without any: that it is ready, and so is its gateway).
+
+        AssertionError with its log when it ends before.
+        """
+        before = len(self.log)
+        words = ready or ("Deskbook is ready", ": READY")
         command = [sys.executable, str(ROOT / "manage.py"), "serve", "--fd", str(self.listener.fileno())]
         with (self.data / "desk.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -108,7 +113,11 @@ class Desk:
                 start_new_session=True,
             )
         process = self.process
-        wait_until(lambda: process.poll() is not None or self.log.count(ready) > said, f"the desk says {ready!r}\n{self.log}")
+
+        def says() -> bool:
+            return process.poll() is not None or all(one in self.log[before:] for one in words)
+
+        wait_until(says, f"the desk in {self.data} says {words}")
         assert process.poll() is None, f"the desk ended with {process.returncode}:\n{self.log}"
         return self
 

@@ -163,7 +163,7 @@ def test_with_a_real_gateway_it_says_how_to_make_the_first_administrator(tmp_pat
     data.mkdir(mode=0o700)
     desk = Desk(data, settings={"IBKR_HOST": "127.0.0.1", "IBKR_PORT": str(free_port())}, arguments=())
     try:
-        desk.start(ready="createsuperuser")
+        desk.start("createsuperuser")
         assert "Make the first administrator" in desk.log
         assert Visitor(desk.url).get("/login/").status == 200
         assert desk.query("SELECT 1 FROM auth_user") == [] and not (data / "demo-passwords").exists()
