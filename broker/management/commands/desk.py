@@ -6,10 +6,12 @@ The same door as the pages (OrderManager), the same limits, the same record. It 
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -20,11 +22,13 @@ from django.utils import timezone
 from orders import inquiries
 from orders.errors import Refused
 from orders.manager import OrderManager
-from orders.models import Account, Contract, Inquiry, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, Inquiry, OrderRecord, Quote
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import OcaType, Side, TimeInForce, plain
+from orders.rules.terms import OPEN_COMMANDS, OcaType, Side, TimeInForce, plain
 
 POLL_SECONDS = 0.1
+QUOTE_SECONDS = 5.0
+FRESH = timedelta(seconds=10)
 
 
 class Command(BaseCommand):
@@ -116,7 +120,7 @@ class Command(BaseCommand):
         self._single(manager, Side.SELL, **options)
 
     def _single(self, manager: OrderManager, side: Side, **options: Any) -> None:
-        account, contract = self._account(manager, options["account"]), self._contract(manager, options)
+        account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
         limit, stop, quantity = options["limit"], options["stop"], options["quantity"]
         more = {"key": _key(options), "time_in_force": TimeInForce.GTC if options["gtc"] else TimeInForce.DAY}
         if limit is not None and stop is not None:
@@ -132,7 +136,7 @@ class Command(BaseCommand):
     def do_bracket(self, manager: OrderManager, **options: Any) -> None:
         orders = manager.place_bracket(
             self._account(manager, options["account"]),
-            self._contract(manager, options),
+            self._quoted(manager, options),
             Side(options["side"].upper()),
             options["quantity"],
             limit_price=options["limit"],
@@ -145,7 +149,7 @@ class Command(BaseCommand):
     def do_protect(self, manager: OrderManager, **options: Any) -> None:
         orders = manager.place_oca_group(
             self._account(manager, options["account"]),
-            self._contract(manager, options),
+            self._quoted(manager, options),
             options["quantity"],
             options["entry"],
             stop_loss=options["stop_loss"],
@@ -177,7 +181,7 @@ class Command(BaseCommand):
         self._report(orders, options["wait"])
 
     def do_close(self, manager: OrderManager, **options: Any) -> None:
-        account, contract = self._account(manager, options["account"]), self._contract(manager, options)
+        account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
         self._report([manager.close_position(account, contract, key=_key(options))], options["wait"])
 
     # --- finding what a word means ------------------------------------------------------------------------------------------------
@@ -199,6 +203,14 @@ class Command(BaseCommand):
         if len(found) != 1:
             raise CommandError(f"{name}: {'no open order' if not found else f'{len(found)} open orders'} of this user's end so.")
         return found[0]
+
+    def _quoted(self, manager: OrderManager, options: dict[str, Any]) -> Contract:
+        """The contract, once a quote of it is there, which the limits weigh orders by. Without a worker it goes on, to be refused in words."""
+        contract = self._contract(manager, options)
+        asked_at = timezone.now()
+        inquiries.watch_ticket(manager.actor, contract, asked_at)
+        _until(Quote.objects.filter(contract=contract, at__gte=asked_at - FRESH).exists, QUOTE_SECONDS)
+        return contract
 
     def _contract(self, manager: OrderManager, options: dict[str, Any]) -> Contract:
         """By conId, or by symbol: from the book where it names one contract, else asked of the broker."""
@@ -222,14 +234,10 @@ class Command(BaseCommand):
 
     def _report(self, orders: Sequence[OrderRecord], wait: float) -> None:
         """Prints the orders as the broker left them, or as they are when the wait is over."""
-        deadline = time.monotonic() + wait
         keys = [order.pk for order in orders]
-        while time.monotonic() < deadline:
-            unsettled = OrderRecord.objects.filter(pk__in=keys, status__in=[OrderStatus.PENDING, OrderStatus.SENT])
-            asked = OrderRecord.objects.filter(pk__in=keys, commands__state__in=["PENDING", "SENDING", "SENT"])
-            if not unsettled.exists() and not asked.exists():
-                break
-            time.sleep(POLL_SECONDS)
+        unsettled = OrderRecord.objects.filter(pk__in=keys, status__in=[OrderStatus.PENDING, OrderStatus.SENT])
+        asked = BrokerCommand.objects.filter(order__in=keys, state__in=OPEN_COMMANDS)
+        _until(lambda: not unsettled.exists() and not asked.exists(), wait)
         self._orders(OrderRecord.objects.filter(pk__in=keys).select_related("account", "contract").order_by("pk"))
 
     def _orders(self, orders: Iterable[OrderRecord]) -> None:
@@ -261,6 +269,13 @@ class Command(BaseCommand):
         widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
         for row in (head, *rows):
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    """Asks until the condition holds or the time is over."""
+    deadline, never = time.monotonic() + seconds, threading.Event()
+    while not condition() and time.monotonic() < deadline:
+        never.wait(POLL_SECONDS)
 
 
 def _instrument(parser: ArgumentParser) -> None:
