@@ -7,7 +7,7 @@ breach decides.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -97,8 +97,20 @@ def breaches(b: OpenBook, drafts: Sequence[Draft], user: Any, *, confirm_duplica
     for index, draft in enumerate(drafts):
         earlier = sum(1 for other in drafts[:index] if other.terms.side is draft.terms.side)
         facts = _facts(b, draft, user if index == 0 else None, apart, earlier)
-        found += check(_proposal(draft, drafts, facts, limits, confirm_duplicate, leaving), facts, limits)
+        breached = check(_proposal(draft, drafts, facts, limits, confirm_duplicate, leaving), facts, limits)
+        found += breached if draft.is_change else [in_ticket(draft.order, breach) for breach in breached]
     return found
+
+
+def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
+    """The breach with the name that its field has in the ticket: the exits' prices are asked for under names of their own."""
+    if order.parent is not None:
+        names = {"limit_price": "take_profit_price", "stop_price": "stop_loss_price"}
+    elif order.role == Role.TAKE_PROFIT:
+        names = {"limit_price": "target_price"}
+    else:
+        return breach
+    return replace(breach, field=names.get(breach.field, breach.field))
 
 
 def _proposal(

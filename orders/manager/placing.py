@@ -156,9 +156,10 @@ def place_unit(b: OpenBook, placing: Placing, members: Sequence[Member], *, oca_
     refuse(checks.permission(b, placing.user, placing.account))
     if len(placing.note) > 80:
         raise TicketError("note", "may have at most 80 characters")
-    for member in members:
-        refuse(checks.fits_contract(placing.contract, member.terms))
     drafts = draft_orders(b, placing, members)
+    for draft in drafts:
+        breach = checks.fits_contract(placing.contract, draft.terms)
+        refuse(breach and checks.in_ticket(draft.order, breach))
     found = checks.breaches(b, drafts, placing.user, confirm_duplicate=placing.confirm_duplicate)
     refuse(found[0] if found else None)
     group = OcaGroup(name=f"OCA-{b.row.install}-{new_name(b.now)}", oca_type=int(oca_type)) if oca_type is not None else None

@@ -86,4 +86,4 @@ def _refusal(told: dict[str, Any]) -> Refused:
 def refuse(breach: Breach | None) -> None:
     """Raises what a check found; None passes."""
     if breach is not None:
-        raise Refused(breach.code, breach.message, field=breach.field, limit=breach.limit, actual=breach.actual)
+        raise Refused(str(breach.code), breach.message, field=breach.field, limit=breach.limit, actual=breach.actual)

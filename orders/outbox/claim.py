@@ -109,7 +109,7 @@ def _place(b: OpenBook, commands: list[BrokerCommand], fence: int, client_id: in
     breach = _may_not_place(b, commands)
     if breach is not None:
         for command in commands:
-            reject(b, command, breach.code, breach.message, limit=breach.limit, actual=breach.actual)
+            reject(b, command, str(breach.code), breach.message, limit=breach.limit, actual=breach.actual)
         return None
     ids: dict[int, int] = {}
     written: list[Frame] = []
@@ -172,7 +172,7 @@ def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
     else:
         breach = _checked(b, [Draft(order, terms_from_json(command.terms), is_change=True)], command)
     if breach is not None:
-        end(b, command, CommandState.REFUSED, breach.code, breach.message)
+        end(b, command, CommandState.REFUSED, str(breach.code), breach.message)
         return None
     assert ib_order_id is not None
     with b.event("modify.claimed", source=Source.SYSTEM, order=order) as fact:

@@ -155,7 +155,7 @@ def check(request: Proposal, facts: Facts, limits: Mapping[str, Decimal]) -> lis
             _daily_loss(facts, limits),
         ]
     if not request.waits:
-        found += [_collar(request, facts, limits, market), _through_market(request, market)]
+        found += [_through_market(request, market), _collar(request, facts, limits, market)]
     return [breach for breach in found if breach is not None]
 
 
@@ -312,5 +312,5 @@ def _through_market(request: Proposal, market: Market | None) -> Breach | None:
         return Breach(Rule.STOP_THROUGH_MARKET, words, price, terms.stop_price, "stop_price")
     if request.role is Role.TAKE_PROFIT and trades_now(terms, market):
         words = f"The market is at {plain(price)}, at or beyond the target: this would close at once."
-        return Breach(Rule.TARGET_THROUGH_MARKET, words, price, terms.limit_price, "take_profit_price")
+        return Breach(Rule.TARGET_THROUGH_MARKET, words, price, terms.limit_price, "limit_price")
     return None
