@@ -58,6 +58,7 @@
     if (frame.units && !paused) frame.units.forEach(take);
     if (!paused) panels().forEach((panel) => { panel.dataset.seq = seq; });
     mind();
+    if (frame.units) tell("oms:live");
   }
 
   /* --- Units ----------------------------------------------------------------------------------------------------------------------- */
@@ -118,6 +119,9 @@
 
   const asked = (event) => event.detail.requestConfig?.elt?.dataset.panel;
   document.addEventListener("htmx:beforeRequest", (event) => asked(event) && late.set(asked(event), []));
+  document.addEventListener("htmx:beforeSwap", (event) => { // a page that refuses is not shown in a panel's place
+    if (asked(event) && event.detail.xhr.status >= 400) { event.detail.shouldSwap = false; asLater(); }
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     const name = asked(event), units = late.get(name);
     if (units) {
@@ -145,28 +149,20 @@
     if (stale) {
       socket?.close();
       const when = new Date(heard).toLocaleTimeString([], { hourCycle: "h23" });
-      if (strip) strip.querySelector("[data-text]").textContent = `${when}, ${Math.round((Date.now() - heard) / 1000)} s`;
-      document.querySelectorAll(sending).forEach((button) => {
-        if (button.disabled) return;
-        button.disabled = true;
-        button.dataset.stale = button.title;
-        button.title = strip?.textContent.trim() || "";
-      });
-    } else if (body.classList.contains("is-stale")) {
-      document.querySelectorAll("[data-stale]").forEach((button) => {
-        button.disabled = false;
-        button.title = button.dataset.stale;
-        delete button.dataset.stale;
-      });
+      if (strip) {
+        strip.querySelector("span").textContent = strip.dataset.text;
+        strip.querySelector("time").textContent = `${when}, ${Math.round((Date.now() - heard) / 1000)} s`;
+      }
     }
+    document.querySelectorAll(sending).forEach((button) => window.Deskbook?.off(button, "stale", stale));
     body.classList.toggle("is-stale", stale);
     if (strip) strip.hidden = !stale;
   }
 
   function age(element) {
     const seconds = Math.max(0, Math.round((Date.now() + ahead - Date.parse(element.dataset.at)) / 1000));
-    const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
-    element.textContent = seconds < 60 ? `${seconds}s` : minutes < 60 ? `${minutes}m` : `${hours}h`;
+    const hours = Math.floor(seconds / 3600), rest = String(seconds % 60).padStart(2, "0");
+    element.textContent = !hours ? `${Math.floor(seconds / 60)}:${rest}` : hours < 24 ? `${hours}h` : `${Math.floor(hours / 24)}d`;
   }
 
   setInterval(() => { document.querySelectorAll(".age[data-at]").forEach(age); mind(); }, 1000);

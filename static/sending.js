@@ -1,0 +1,144 @@
+/* Sending, and what comes of it: a form goes once, an answer that was lost is looked up, and people are told.
+
+   The rule it keeps: a request keeps its key until it is known what became of it. So a double click, a repeated key and a broken line are
+   one order; the server answers the same key with the same answer. */
+(() => {
+  "use strict";
+  const AGAIN = 2000, SHOWN = 12000, MOST = 3;
+  const words = () => document.getElementById("toasts")?.dataset || {};
+  const postForm = (element) => { const form = element?.closest?.("form"); return form?.method === "post" ? form : null; };
+  const buttons = (form) => [...form.elements].filter((element) => element.type === "submit");
+
+  /* A button may be off for several reasons at once; one that the page itself made so stays so. */
+  function off(button, why, on) {
+    const marked = () => button.getAttributeNames().some((name) => name.startsWith("data-off-"));
+    if (on ? button.disabled && !marked() : !button.hasAttribute(`data-off-${why}`)) return;
+    button.toggleAttribute(`data-off-${why}`, on);
+    button.disabled = marked();
+  }
+  window.Deskbook = { off };
+
+  function hold(form) {
+    form.dataset.busy = "1";
+    buttons(form).forEach((button) => off(button, "busy", true));
+  }
+
+  function release(form) {
+    delete form.dataset.busy;
+    buttons(form).forEach((button) => off(button, "busy", false));
+  }
+
+  addEventListener("submit", (event) => {
+    const form = postForm(event.target);
+    if (!form) return;
+    if (form.dataset.busy) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
+    form.dataset.busy = "1";
+    setTimeout(() => hold(form)); // not before the browser has read which button was pressed
+  }, true);
+
+  addEventListener("keydown", (event) => {
+    if (event.repeat && (event.key === "Enter" || event.key === " ") && postForm(event.target)) event.preventDefault();
+  }, true);
+
+  document.addEventListener("htmx:validation:halted", (event) => { const form = postForm(event.target); if (form) release(form); });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    // A fresh key must not replace the one of a request whose fate is open.
+    const form = event.detail.elt.closest("form");
+    if (event.detail.requestConfig.verb === "get" && form?.dataset.busy) event.preventDefault();
+  });
+
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.detail.requestConfig?.verb === "post" && postForm(event.detail.requestConfig.elt);
+    if (!form) return;
+    const status = event.detail.xhr?.status || 0;
+    if (status && status < 500) release(form);
+    else if (form.elements.key) lookUp(form, form.elements.key.value);
+    else { release(form); toast(words().failed, "bad"); }
+  });
+
+  /* The answer is lost: nobody knows yet whether the request arrived. The one place where a script of ours asks by itself. */
+  async function lookUp(form, key) {
+    hold(form);
+    say(form, words().checking);
+    try {
+      const answer = await fetch(`/submissions/${encodeURIComponent(key)}/`, { cache: "no-store", redirect: "error" });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const known = await answer.json();
+      if (known.found) {
+        toast(known.text, "", known.url);
+        form.dispatchEvent(new CustomEvent("oms:known", { bubbles: true }));
+        form.closest("dialog")?.remove();
+        location.hash = "";
+        location.reload();
+        return;
+      }
+      say(form, words().notReceived);
+      release(form); // with the same key
+    } catch {
+      setTimeout(() => lookUp(form, key), AGAIN);
+    }
+  }
+
+  function say(form, text) {
+    let place = form.querySelector("[data-fate]");
+    if (!place) {
+      place = document.createElement("p");
+      place.className = "strip";
+      place.setAttribute("role", "status");
+      place.dataset.fate = "";
+      form.prepend(place);
+    }
+    place.textContent = text;
+  }
+
+  /* --- Telling people -------------------------------------------------------------------------------------------------------------------- */
+
+  function toast(text, kind, url) {
+    const lane = document.getElementById("toasts");
+    if (!lane || !text) return;
+    const note = document.createElement("p"), close = document.createElement("button");
+    note.className = kind ? `toast toast-${kind}` : "toast";
+    if (kind) note.setAttribute("aria-hidden", "true"); // #alerts says it aloud
+    const content = document.createElement(url ? "a" : "span");
+    if (url) content.href = url;
+    content.textContent = text;
+    close.type = "button";
+    close.className = "mini icon";
+    close.dataset.dismiss = "";
+    close.setAttribute("aria-label", words().dismiss || "");
+    close.textContent = "×";
+    note.append(content, close);
+    lane.append(note);
+    fade(lane);
+  }
+
+  function fade(lane) {
+    while (lane.children.length > MOST) lane.firstElementChild.remove();
+    [...lane.children].filter((note) => !note.dataset.fading).forEach((note) => {
+      note.dataset.fading = "1";
+      setTimeout(() => note.matches(":hover, :focus-within") || note.remove(), SHOWN);
+    });
+  }
+
+  document.body.addEventListener("oms:toast", (event) => toast(event.detail.text, ""));
+  document.body.addEventListener("oms:alert", (event) => {
+    const alerts = document.getElementById("alerts");
+    if (alerts) alerts.textContent = event.detail.text;
+    toast(event.detail.text, "bad");
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-dismiss]")) event.target.closest(".toast")?.remove();
+    if (event.target.closest("dialog [data-close]")) { event.preventDefault(); event.target.closest("dialog").close(); }
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    document.querySelectorAll("dialog[data-modal]:not([open])").forEach((dialog) => dialog.showModal());
+    const lane = document.getElementById("toasts");
+    if (lane) fade(lane);
+  });
+  document.addEventListener("close", (event) => event.target.matches?.("dialog[data-modal]") && event.target.remove(), true);
+})();
