@@ -124,4 +124,6 @@ def verify_chain() -> int | None:
             return event.seq
         last, head = event.seq, event.hash
     end = Book.objects.filter(pk=1).values_list("seq", "head_hash").first()
-    return None if end is None or end == (last, head) else last + 1
+    if end is None or end == (last, head):
+        return None
+    return min(last, end[0]) + 1 if last != end[0] else last

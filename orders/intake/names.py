@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orders.intake.status import LIVE_WORDS
+from orders.intake.status import ENDED_WORDS, LIVE_WORDS
 from orders.intake.work import Change, Work
 from orders.models import BrokerId, Contract, OrderRecord
+from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import ContractFacts, OrderKey, Question
 from orders.rules.terms import Side
 
@@ -99,6 +100,13 @@ def live_elsewhere(change: Change, row: BrokerId | None) -> list[BrokerId]:
     if row is None:
         return []
     return [other for other in change.names if other is not row and other.perm_id and other.word in LIVE_WORDS]
+
+
+def outlived(change: Change, row: BrokerId | None) -> bool:
+    """Whether the order ended under another perm id, and this one was never said to have ended."""
+    if row is None or row.word in ENDED_WORDS or change.status not in (OrderStatus.CANCELLED, OrderStatus.REJECTED):
+        return False
+    return any(other.word in ENDED_WORDS for other in change.names if other is not row)
 
 
 def keep_word(change: Change, row: BrokerId, word: str) -> None:

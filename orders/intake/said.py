@@ -32,7 +32,7 @@ def hear(change: Change, report: Told, why_held: str = "") -> None:
         change.text = f"Perm id {report.key.perm_id} is cancelled; another of the same order is live."
         taken = True
     else:
-        taken = status.take_word(change, report.word, why_held)
+        taken = status.take_word(change, report.word, why_held, another_life=names.outlived(change, row))
     if row is not None and taken:
         names.keep_word(change, row, report.word)
 

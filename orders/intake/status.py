@@ -29,7 +29,8 @@ WORDS: dict[str, OrderStatus] = {
     "Cancelled": OrderStatus.CANCELLED,
 }
 ON_THE_WAY_OUT = frozenset({"PendingCancel", "PreCancelled"})  # may still fill: no step
-LIVE_WORDS = frozenset(word for word, status in WORDS.items() if status is not OrderStatus.CANCELLED) | ON_THE_WAY_OUT
+ENDED_WORDS = frozenset(word for word, status in WORDS.items() if status is OrderStatus.CANCELLED) | {"Filled"}
+LIVE_WORDS = frozenset(word for word in WORDS if word not in ENDED_WORDS) | ON_THE_WAY_OUT
 
 NOT_AT_THE_BROKER = "not at the broker"
 EXECUTIONS_MISSING = "The broker says filled; executions are missing."
@@ -42,13 +43,17 @@ _INCIDENTS: dict[tuple[OrderStatus, OrderStatus], tuple[str, str]] = {
 }
 
 
-def take_word(change: Change, word: str, why_held: str = "") -> bool:
-    """Takes a status word of the broker: the step it means, and IB's word kept beside the status for people. False where it is stale."""
+def take_word(change: Change, word: str, why_held: str = "", *, another_life: bool = False) -> bool:
+    """Takes a status word of the broker: the step it means, and IB's word kept beside the status for people. False where it is stale.
+
+    `another_life`: the word is of a perm id that did not end when the order did, so it is no late repeat.
+    """
     status = WORDS.get(word)
     if word == "Filled":
         ask_for_fills(change)
     elif status is not None:
-        if become(change, status, Evidence.BROKER) is Verdict.IGNORED and change.status is not status:
+        basis = Evidence.INFERRED if another_life else change.basis  # that it all was over was concluded from the other perm id
+        if become(change, status, Evidence.BROKER, basis=basis) is Verdict.IGNORED and change.status is not status:
             return False
         change.fields["why_held"] = clip(why_held, 40) if change.status not in TERMINAL else ""
     elif not word or change.status in TERMINAL:
@@ -68,11 +73,18 @@ def ask_for_fills(change: Change) -> None:
 
 
 def become(
-    change: Change, status: OrderStatus, evidence: Evidence, *, code: str = "", text: str = "", at: datetime | None = None
+    change: Change,
+    status: OrderStatus,
+    evidence: Evidence,
+    *,
+    code: str = "",
+    text: str = "",
+    at: datetime | None = None,
+    basis: Evidence | None = None,
 ) -> Verdict:
     """Tries a step and says what the lifecycle thinks of it; only a legal one changes the order and settles its commands."""
     before = change.status
-    verdict = judge(before, change.basis, status, evidence)
+    verdict = judge(before, basis or change.basis, status, evidence)
     if verdict is Verdict.IGNORED:
         log.log(
             logging.DEBUG if before is status else logging.INFO,
@@ -84,7 +96,7 @@ def become(
         )
         return verdict
     if verdict is Verdict.ILLEGAL:
-        change.incident("illegal_step", f"The broker reports {status} ({evidence}) of an order that is {before}.", code=code, text=text)
+        change.incident("illegal_step", f"The broker reports {status} ({evidence}) of an order that is {before}.", code=code, words=text)
         return verdict
     if verdict is Verdict.INCIDENT:
         kind, sentence = _INCIDENTS.get((before, status), ("reopened", f"The order was {before} and the broker now reports {status}."))
