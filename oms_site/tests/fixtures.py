@@ -31,6 +31,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that ask for a service's fixture carry its marker; tests of one module's browser or desks stay in one process."""
     fixtures = {"postgres": "postgres", "redis_server": "redis", "browser": "chromium", "page": "chromium"}

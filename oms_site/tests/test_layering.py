@@ -33,7 +33,9 @@ PAGES = Room(
 ROOMS = {
     "orders.rules": Room(("orders.rules",)),
     "orders.models": Room(("orders.models", "orders.rules"), ("django",)),
-    "orders.queries": Room(("orders.queries", "orders.models", "orders.rules", "orders.contracts", "orders.errors"), ("django",)),
+    "orders.queries": Room(
+        ("orders.queries", "orders.models", "orders.rules", "orders.contracts", "orders.trading_day", "orders.errors"), ("django",)
+    ),
     "orders.pages": PAGES,
     "orders.templatetags": PAGES,
     "orders": Room(("orders",), ("django", "channels", "asgiref", "ulid"), never=("orders.pages",)),
