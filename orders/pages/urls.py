@@ -1,3 +1,31 @@
 """The addresses of the desk: one URL a thing."""
 
-urlpatterns: list = []
+from django.urls import path
+
+from orders.pages import panels_view
+from orders.pages.views import contracts, desk, history, orders, positions, ticket, watchlist
+
+urlpatterns = [
+    path("", desk.desk, name="desk"),
+    path("find/", desk.find, name="find"),
+    path("panels/<slug:name>/", panels_view.panel, name="panel"),
+    path("ticket/", ticket.ticket, name="ticket"),
+    path("ticket/search/", contracts.search, name="ticket_search"),
+    path("ticket/stamp/", ticket.stamp, name="ticket_stamp"),
+    path("ticket/watch/", ticket.watch, name="ticket_watch"),
+    path("ticket/contract/<int:con_id>/", ticket.choose, name="ticket_contract"),
+    path("submissions/<str:key>/", ticket.submission, name="submission"),
+    path("orders/", history.history, name="history"),
+    path("orders/csv/", history.history_file, name="history_csv"),
+    path("orders/cancel-all/<str:code>/", orders.cancel_all, name="cancel_all"),
+    path("orders/<str:client_order_id>/", orders.order, name="order"),
+    path("orders/<str:client_order_id>/change/", orders.change, name="change"),
+    path("orders/<str:client_order_id>/cancel/", orders.cancel, name="cancel"),
+    path("positions/", desk.positions, name="positions"),
+    path("positions/<str:code>/<int:con_id>/close/", positions.close, name="close"),
+    path("positions/<str:code>/<int:con_id>/protect/", positions.protect, name="protect"),
+    path("executions/", desk.executions, name="executions"),
+    path("watchlist/", watchlist.watchlist, name="watchlist"),
+    path("watchlist/add/", watchlist.add, name="watchlist_add"),
+    path("watchlist/<int:con_id>/remove/", watchlist.remove, name="watchlist_remove"),
+]

@@ -14,10 +14,9 @@ from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from orders.models import Account, AccountValue, Book, Gateway, Incident, OrderRecord
+from orders.models import Account, AccountValue, Gateway, Incident, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
@@ -102,17 +101,13 @@ class GatewayPill:
     may_place: bool
     may_cancel: bool
     reason: str
-    kind: str
-    kind_css: str
-    kind_title: str | Promise
     since: datetime | None
 
 
 def gateway(now: datetime | None = None) -> GatewayPill:
-    """The gateway as the worker last saw it, and the kind of book."""
+    """The gateway as the worker last saw it."""
     now = now or timezone.now()
     row = Gateway.objects.filter(pk=1).first()
-    kind = Book.objects.values_list("kind", flat=True).filter(pk=1).first() or ""
     state = GatewayState(row.state) if row is not None else GatewayState.DOWN
     silent = row is None or row.heard_at is None or now - row.heard_at > SILENT
     if silent and state is not GatewayState.DOWN:
@@ -129,28 +124,17 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         may_place=state.may_place,
         may_cancel=state.may_cancel,
         reason="" if state.may_place else reason,
-        kind=_KINDS[kind][0],
-        kind_css=_KINDS[kind][1],
-        kind_title=_kind_title(kind),
         since=row.since if row is not None else None,
     )
 
 
-_KINDS = {
-    BookKind.SIMULATED: ("SIMULATED", ""),
-    BookKind.PAPER: ("PAPER", "kind-paper"),
-    BookKind.LIVE: ("LIVE", "kind-live"),
-    "": ("UNBOUND", "kind-none"),
-}
-
-
-def _kind_title(kind: str) -> str:
+def book_kind(kind: str) -> tuple[str, str, str]:
+    """The mark of the book on every page: its word, its colour role and the sentence behind it."""
     return {
-        BookKind.SIMULATED: _("This book is bound to the simulated gateway: no order leaves this machine"),
-        BookKind.PAPER: _("This book is bound to a paper trading account of IB"),
-        BookKind.LIVE: _("This book is bound to a live account: orders trade real money"),
-        "": _("This book has not met a gateway yet"),
-    }[kind]
+        BookKind.SIMULATED.value: ("SIMULATED", "", _("This book is bound to the simulated gateway: no order leaves this machine")),
+        BookKind.PAPER.value: ("PAPER", "kind-paper", _("This book is bound to a paper trading account of IB")),
+        BookKind.LIVE.value: ("LIVE", "kind-live", _("This book is bound to a live account: orders trade real money")),
+    }.get(kind, ("UNBOUND", "kind-none", _("This book has not met a gateway yet")))
 
 
 def _reason(state: GatewayState, said: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from orders.models import Account, CommissionReport, Execution
 from orders.queries.access import visible_accounts
-from orders.queries.days import start_of, trading_date
 from orders.queries.marks import SIDE_CSS
-from orders.queries.show import NOTHING, Figure, Moment, Ticks, figure, initials, number, quantity
+from orders.queries.show import NOTHING, Figure, Moment, Ticks, figure, initials, number, quantity, zone_of
 from orders.rules.terms import Side
+from orders.trading_day import trading_day
 
 MOST = 200
 """The newest executions a live panel shows; the blotter has them all."""
@@ -51,6 +51,15 @@ class ExecutionRow:
     def unit_id(self) -> str:
         return f"execution-{self.id}"
 
+    @property
+    def sort(self) -> str:
+        """The newest first: time, then the order of arrival."""
+        return f"{self.at.iso}-{self.id:012d}"
+
+    @property
+    def order_end(self) -> str:
+        return self.order[-6:]
+
 
 def executions(
     user: Any,
@@ -74,9 +83,10 @@ def executions(
 def _of_day(accounts: Collection[Account], day: date | None, now: datetime) -> Q:
     wanted = Q(pk__in=[])
     for account in accounts:
-        date_there = day or trading_date(account, now)
-        begin, end = start_of(account, date_there), start_of(account, date_there + timedelta(days=1))
-        wanted |= Q(account=account, executed_at__gte=begin, executed_at__lt=end)
+        # A trading day bears the date of its middle, so the noon of a date lies in the day of that date.
+        inside = now if day is None else datetime.combine(day, time(12), tzinfo=zone_of(account.time_zone))
+        found = trading_day(account, inside)
+        wanted |= Q(account=account, executed_at__gte=found.start, executed_at__lt=found.end)
     return wanted
 
 

@@ -19,11 +19,11 @@ from django.utils.functional import Promise
 
 from orders.models import Account, BrokerCommand, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
-from orders.queries.days import day_start
 from orders.queries.marks import LEGS, SIDE_CSS, Mark, order_mark
 from orders.queries.show import NOTHING, Moment, Ticks, age, initials, quantity
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
 from orders.rules.terms import CommandKind, OrderType, Role, Side, plain
+from orders.trading_day import trading_day
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,16 @@ class OrderRow:
 class Family:
     root_id: int
     rows: tuple[OrderRow, ...]
-    oca_title: str | Promise = ""
 
     @property
     def unit_id(self) -> str:
         return f"family-{self.root_id}"
+
+    @property
+    def alert(self) -> str:
+        """What must be said aloud: a member was rejected, is unknown or needs a person."""
+        told = [row for row in self.rows if row.is_unknown or row.needs_attention or row.status == OrderStatus.REJECTED]
+        return "; ".join(f"{row.symbol} {row.mark.word} {row.message}".strip() for row in told)
 
 
 @dataclass
@@ -238,7 +243,7 @@ def order_families(
         anchors = seen.filter(_in_scope(user, account, scope, now))
     members = list(_kin(seen, anchors.values_list("pk", "parent", "oca_group")).select_related(*ROW_RELATIONS))
     context = Context.load(user, members, now)
-    starts = {} if scope == "working" else {row.pk: day_start(row, now) for row in {order.account for order in members}}
+    starts = {} if scope == "working" else {row.pk: trading_day(row, now).start for row in {order.account for order in members}}
     families = [
         family(root, orders, context) for root, orders in _group(members).items() if any(_counts(order, starts) for order in orders)
     ]
@@ -251,7 +256,7 @@ def _in_scope(user: Any, account: Account | None, scope: str, now: datetime) -> 
         return is_open
     accounts = [account] if account is not None else list(visible_accounts(user))
     for row in accounts:
-        start = day_start(row, now)
+        start = trading_day(row, now).start
         is_open |= Q(account=row) & (Q(created_at__gte=start) | Q(closed_at__gte=start))
     return is_open
 

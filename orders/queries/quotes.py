@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from orders.models import Account, Contract, OrderRecord, Position, Quote, Watch
@@ -98,7 +97,8 @@ def _watch_row(contract: Contract, ticks: Ticks, now: datetime) -> WatchRow:
 class Chip:
     """One price of a quote that can be taken into the ticket."""
 
-    label: str | Promise
+    name: str
+    label: str
     price: str
     value: str
 
@@ -194,10 +194,10 @@ def _chips(contract: Contract, quote: Quote | None, ticks: Ticks) -> tuple[Chip,
     middle = (bid + ask) / 2 if bid is not None and ask is not None else None
     sizes = (quote.bid_size, quote.ask_size) if quote else (None, None)
     return (
-        Chip(_("Bid") + (f" × {quantity(sizes[0])}" if sizes[0] else ""), ticks.price(contract, bid), _value(bid)),
-        Chip(_("Mid"), number(middle, ticks.places(contract, middle)), _on_tick(middle, ticks, contract)),
-        Chip(_("Ask") + (f" × {quantity(sizes[1])}" if sizes[1] else ""), ticks.price(contract, ask), _value(ask)),
-        Chip(_("Last"), ticks.price(contract, last), _value(last)),
+        Chip("bid", _("Bid") + (f" × {quantity(sizes[0])}" if sizes[0] else ""), ticks.price(contract, bid), _value(bid)),
+        Chip("mid", _("Mid"), number(middle, ticks.places(contract, middle)), _on_tick(middle, ticks, contract)),
+        Chip("ask", _("Ask") + (f" × {quantity(sizes[1])}" if sizes[1] else ""), ticks.price(contract, ask), _value(ask)),
+        Chip("last", _("Last"), ticks.price(contract, last), _value(last)),
     )
 
 

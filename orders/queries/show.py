@@ -138,12 +138,8 @@ class Moment:
         return format_date(self.local, "H:i:s")
 
     @property
-    def millis(self) -> str:
-        return f".{self.at.microsecond // 1000:03d}"
-
-    @property
-    def day(self) -> str:
-        return format_date(self.local, "j M")
+    def clock_millis(self) -> str:
+        return f"{self.clock}.{self.at.microsecond // 1000:03d}"
 
     @property
     def stamp(self) -> str:

@@ -1,0 +1,123 @@
+"""Finding a contract: what the book knows first, then what the broker finds.
+
+The rule it keeps: a symbol that names several contracts, or none, is never guessed; and a question the broker does not answer in time is
+said to be unanswered, not empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from orders import inquiries
+from orders.models import Contract, Inquiry
+from orders.queries import gateway
+
+PATIENCE = 3.0
+"""Seconds a page waits for the broker's answer to a question."""
+
+MATCHES = 8
+
+
+@dataclass(frozen=True)
+class Match:
+    """A contract that a typed symbol may mean."""
+
+    con_id: int
+    symbol: str
+    sec_type: str
+    exchange: str
+    currency: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The one contract, or the reason in words why there is not one, with those it may be."""
+
+    contract: Contract | None
+    problem: str = ""
+    matches: tuple[Match, ...] = ()
+
+
+def contract_by_symbol(request: HttpRequest, typed: str) -> Found:
+    """The contract of an exact symbol. Waits for the broker where the book does not know it."""
+    typed = typed.strip().upper()
+    if not typed:
+        return Found(None, _("Type a symbol."))
+    named = Q(symbol__iexact=typed) | Q(local_symbol__iexact=typed)
+    matches = [_known(contract) for contract in Contract.objects.filter(named, detailed_at__isnull=False)[:MATCHES]]
+    if not matches:
+        told, problem = _search(request, typed)
+        if problem:
+            return Found(None, problem)
+        matches = [match for match in told if match.symbol.upper() == typed]
+    if len(matches) == 1:
+        return contract_by_id(request, matches[0].con_id)
+    if matches:
+        return Found(None, _("%s names several contracts: choose one.") % typed, tuple(matches[:MATCHES]))
+    return Found(None, _("The broker knows no contract called %s.") % typed)
+
+
+def contract_by_id(request: HttpRequest, con_id: int) -> Found:
+    """The contract with its ticks and hours, which the broker is asked for where the book does not have them."""
+    contract = _detailed(con_id)
+    if contract is not None:
+        return Found(contract)
+    _told, problem = _ask(request, Inquiry.Kind.CONTRACT, {"con_id": con_id})
+    contract = _detailed(con_id)
+    return Found(contract, "" if contract else problem or _("The broker has not given the details of this contract."))
+
+
+def _detailed(con_id: int) -> Contract | None:
+    return Contract.objects.select_related("quote").filter(con_id=con_id, detailed_at__isnull=False).first()
+
+
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Contracts that a typed symbol may mean, those the book knows first."""
+    typed = request.GET.get("symbol", "").strip().upper()
+    found: list[Match] = []
+    problem = ""
+    if typed:
+        named = Q(symbol__istartswith=typed) | Q(local_symbol__istartswith=typed)
+        found = [_known(contract) for contract in Contract.objects.filter(named, detailed_at__isnull=False)[:MATCHES]]
+        told, problem = _search(request, typed)
+        seen = {match.con_id for match in found}
+        found += [match for match in told if match.con_id not in seen]
+        found.sort(key=lambda match: match.symbol.upper() != typed)
+    return render(request, "ticket/_matches.html", {"found": found[:MATCHES], "problem": problem, "typed": typed})
+
+
+def _known(contract: Contract) -> Match:
+    exchange = contract.primary_exchange or contract.exchange
+    return Match(contract.con_id, contract.label, contract.sec_type, exchange, contract.currency, contract.long_name)
+
+
+def _search(request: HttpRequest, typed: str) -> tuple[list[Match], str]:
+    told, problem = _ask(request, Inquiry.Kind.SEARCH, {"pattern": typed})
+    return [
+        Match(row["con_id"], row["symbol"], row["sec_type"], row.get("primary_exchange", ""), row["currency"], row.get("description", ""))
+        for row in told
+        if row.get("con_id")
+    ], problem
+
+
+def _ask(request: HttpRequest, kind: str, arguments: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """The broker's answer; an empty one with the reason in words where there is none."""
+    if not gateway().may_cancel:
+        return [], _("The gateway cannot be asked now; only what the book knows is found.")
+    asked = inquiries.ask(kind, arguments, request.user, timezone.now())
+    answered = inquiries.wait_for(asked.pk, PATIENCE)
+    if answered is None or answered.state not in (Inquiry.State.ANSWERED, Inquiry.State.FAILED):
+        return [], _("The gateway has not answered within %s seconds. Try again.") % int(PATIENCE)
+    if answered.state == Inquiry.State.FAILED:
+        return [], answered.error or _("The gateway could not answer.")
+    return answered.answer or [], ""

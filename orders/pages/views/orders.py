@@ -1,0 +1,232 @@
+"""One order: its page, changing it, cancelling it; and cancelling all of an account.
+
+The rule it keeps: an act on an order first says, in a page of its own, what it will do; nothing on the screen changes because of a click.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_http_methods
+
+from orders.errors import IllegalTransition, Refused
+from orders.manager import OrderManager
+from orders.models import Contract, OrderRecord
+from orders.pages.forms import ChangeForm, add_refusal
+from orders.pages.permissions import account_or_404, order_or_404, require_trade
+from orders.pages.views.frame import ask, done, page, too_old
+from orders.queries import order_detail
+from orders.queries.orders import terms_words
+from orders.queries.show import Ticks, quantity
+from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role
+
+
+@require_GET
+def order(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """Everything about one order."""
+    record = order_or_404(request, client_order_id)
+    detail = order_detail(request.user, client_order_id)
+    if detail is None:
+        raise Http404(client_order_id)
+    return page(request, "orders/order.html", "history", {"account": record.account, "detail": detail})
+
+
+# --- change ---------------------------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+def change(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """New quantity, prices or time in force for a working order, shown as old → new."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    form = ChangeForm(request.POST or None, order=record)
+    problems = _why_not_change(record)
+    if request.method == "POST" and not problems and form.is_valid():
+        problems = too_old(request)
+        if not problems and _changed(request, record, form):
+            return done(request, _("Change asked for: %s") % _words(record), _url(record), link=record.client_order_id)
+    context = {"order": record, "words": _words(record), "form": form, "problems": problems, "fields": _compared(form, record)}
+    return ask(request, "change", "history", {**context, "account": record.account}, refused=request.method == "POST")
+
+
+def _changed(request: HttpRequest, record: OrderRecord, form: ChangeForm) -> bool:
+    changes = form.changes()
+    if not changes:
+        form.add_error(None, _("Nothing would change: these are the terms the order has."))
+        return False
+    try:
+        OrderManager(request.user).modify_order(record, key=request.POST.get("key", ""), **changes)
+    except Refused as refused:
+        add_refusal(form, refused.message, refused.field, refused.code)
+        return False
+    except IllegalTransition as illegal:
+        form.add_error(None, str(illegal))
+        return False
+    return True
+
+
+def _why_not_change(record: OrderRecord) -> list[str]:
+    if record.is_external:
+        return [_("This order was placed elsewhere, and can only be changed there.")]
+    if not record.is_open:
+        return [_("This order is over: %s.") % record.status]
+    if record.state not in WORKING:
+        return [_("An order that is %s cannot be changed until the broker has answered.") % record.status]
+    waiting = _open_commands(record)
+    if CommandKind.CANCEL in waiting:
+        return [_("A cancel is already on its way.")]
+    if CommandKind.MODIFY in waiting:
+        return [_("A change is already on its way.")]
+    return []
+
+
+def _compared(form: ChangeForm, record: OrderRecord) -> list[dict[str, Any]]:
+    """Each field with what the order has now."""
+    ticks = Ticks.load()
+    shown = []
+    for name, field in form.fields.items():
+        value = getattr(record, name)
+        old = quantity(value) if name == "quantity" else value if name == "time_in_force" else ticks.price(record.contract, value)
+        labels = {"quantity": _("Quantity"), "limit_price": _("Limit price"), "stop_price": _("Stop price"), "time_in_force": _("In force")}
+        shown.append({"name": name, "bound": form[name], "label": labels[name], "old": old, "is_choice": hasattr(field, "choices")})
+    return shown
+
+
+# --- cancel ---------------------------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+def cancel(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """Cancels the rest of an order, after saying what that leaves behind."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    problems = _why_not_cancel(record)
+    if request.method == "POST" and not problems:
+        try:
+            OrderManager(request.user).cancel_order(record, key=request.POST.get("key", ""))
+        except (Refused, IllegalTransition) as error:
+            problems = [str(error)]
+        else:
+            return done(request, _("Cancel asked for: %s") % _words(record), _url(record), link=record.client_order_id)
+    context = {"order": record, "words": _words(record), "problems": problems, "consequences": cancel_consequences(record)}
+    return ask(request, "cancel", "history", {**context, "account": record.account}, refused=request.method == "POST")
+
+
+def _why_not_cancel(record: OrderRecord) -> list[str]:
+    if not record.is_open:
+        return [_("This order is over: %s. There is nothing to cancel.") % record.status]
+    if CommandKind.CANCEL in _open_commands(record):
+        return [_("A cancel is already on its way. The order lives until the broker says it is gone.")]
+    return []
+
+
+def cancel_consequences(record: OrderRecord) -> list[str]:
+    """What a cancel of this order leaves behind, one sentence each."""
+    words = []
+    symbol = record.contract.label
+    if record.state is OrderStatus.PENDING:
+        words.append(_("It has not been sent: it is taken back here."))
+    elif record.is_partially_filled:
+        left, had = quantity(record.remaining_quantity), quantity(record.filled_quantity)
+        words.append(_("%(left)s stop working. The %(had)s already filled stay.") % {"left": left, "had": had})
+    else:
+        words.append(
+            _("%(left)s %(symbol)s stop working once the broker confirms.")
+            % {"left": quantity(record.remaining_quantity), "symbol": symbol}
+        )
+    if record.role == Role.STOP_LOSS and (record.parent is None or record.parent.filled_quantity):
+        words.append(_("The position in %s loses this stop.") % symbol)
+    children = [child for child in record.children.all() if child.is_open]
+    if children and not record.filled_quantity:
+        words.append(ngettext("Its exit goes with it.", "Its %(count)s exits go with it.", len(children)) % {"count": len(children)})
+    if record.oca_group is not None:
+        words.append(_("The other orders of its OCA group are cancelled by the broker only if it does so itself; look at them afterwards."))
+    if CommandKind.MODIFY in _open_commands(record):
+        words.append(_("A change that is on its way may still arrive before the cancel."))
+    return words
+
+
+# --- cancel all -----------------------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+def cancel_all(request: HttpRequest, code: str) -> HttpResponse:
+    """Cancels every open order of one account, of one contract with `?con_id=`; the page names them and counts them first."""
+    account = account_or_404(request, code)
+    require_trade(request, account)
+    wanted = request.GET.get("con_id") or request.POST.get("con_id") or ""
+    contract = get_object_or_404(Contract, con_id=int(wanted)) if wanted.isdigit() else None
+    orders = _open_orders(account.pk, contract)
+    if request.method == "POST":
+        try:
+            asked = OrderManager(request.user).cancel_all_orders(key=request.POST.get("key", ""), account=account, contract=contract)
+        except Refused as refused:
+            return ask(request, "cancel_all", "desk", {**_scope(account, contract, orders), "problems": [str(refused)]}, refused=True)
+        words = ngettext("Cancel asked for %(count)s order in %(account)s", "Cancel asked for %(count)s orders in %(account)s", len(asked))
+        return done(request, words % {"count": len(asked), "account": account.short}, "desk")
+    return ask(request, "cancel_all", "desk", _scope(account, contract, orders))
+
+
+def _open_orders(account_id: int, contract: Contract | None) -> list[OrderRecord]:
+    """What a cancel of everything reaches: open orders of the account that are ours."""
+    found = OrderRecord.objects.filter(account=account_id, status__in=[status.value for status in OPEN], is_external=False)
+    if contract is not None:
+        found = found.filter(contract=contract)
+    return list(found.select_related("contract", "parent"))
+
+
+def _scope(account: Any, contract: Contract | None, orders: list[OrderRecord]) -> dict[str, Any]:
+    """The scope in words, and what goes with it."""
+    stops = [order for order in orders if order.role == Role.STOP_LOSS and (order.parent is None or order.parent.filled_quantity)]
+    partly = [order for order in orders if order.is_partially_filled]
+    lost = [order for order in orders if order.state is OrderStatus.UNKNOWN]
+    ticks = Ticks.load()
+    words = []
+    if stops:
+        names = ", ".join(f"{quantity(order.remaining_quantity)} {order.contract.label}" for order in stops)
+        words.append(_("These positions lose their stops: %s.") % names)
+    words += [
+        _("%(symbol)s keeps the %(had)s already filled.") % {"symbol": order.contract.label, "had": quantity(order.filled_quantity)}
+        for order in partly
+    ]
+    if lost:
+        words.append(
+            ngettext(
+                "%(count)s order is unknown: it is asked to be cancelled and stays until the broker answers.",
+                "%(count)s orders are unknown: they are asked to be cancelled and stay until the broker answers.",
+                len(lost),
+            )
+            % {"count": len(lost)}
+        )
+    words.append(_("Orders of other accounts, and orders placed elsewhere, are not touched."))
+    shown = [f"{order.side} {terms_words(order, ticks)}" for order in orders]
+    return {
+        "account": account,
+        "contract": contract,
+        "count": len(orders),
+        "consequences": words,
+        "shown": shown[:20],
+        "more": max(0, len(shown) - 20),
+    }
+
+
+# --- small things ---------------------------------------------------------------------------------------------------------------------
+
+
+def _open_commands(record: OrderRecord) -> set[str]:
+    states = [state.value for state in OPEN_COMMANDS]
+    return set(record.commands.filter(state__in=states).values_list("kind", flat=True))
+
+
+def _words(record: OrderRecord) -> str:
+    return f"{record.side} {terms_words(record, Ticks.load())}"
+
+
+def _url(record: OrderRecord) -> str:
+    return reverse("order", args=[record.client_order_id])

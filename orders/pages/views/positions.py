@@ -1,0 +1,163 @@
+"""Acts on a position: closing it, and protecting it with a stop and a target.
+
+The rule it keeps: direction and quantity come from the position as IB reports it, never from the browser's idea of it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from orders.contracts import ticks as ticks_of
+from orders.errors import IllegalTransition, Refused
+from orders.exposure import closing_side, open_orders
+from orders.manager import OrderManager
+from orders.models import Position
+from orders.pages.forms import HUNDRED, OCA_TYPES, ProtectForm, add_refusal
+from orders.pages.permissions import position_or_404, require_trade
+from orders.pages.views.frame import ask, done, too_old
+from orders.pages.views.ticket import accepted_words
+from orders.queries import gateway
+from orders.queries.guard import guard_of, open_exits
+from orders.queries.orders import terms_words
+from orders.queries.quotes import quote_of
+from orders.queries.show import Ticks, number, quantity, signed
+from orders.rules.limits import Rule
+from orders.rules.pricing import kept, stop_and_target
+from orders.rules.terms import OcaType, TimeInForce, plain
+from orders.rules.tickets import TicketError
+
+
+@require_http_methods(["GET", "POST"])
+def close(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
+    """Closes a position at the market: cancels what works to close it, waits, then sends what is left to close."""
+    position = position_or_404(request, code, con_id)
+    require_trade(request, position.account)
+    problems: list[str] = []
+    if request.method == "POST":
+        problems = too_old(request) or _gateway_problem()
+        if not problems:
+            try:
+                OrderManager(request.user).close_position(position.account, position.contract, key=request.POST.get("key", ""))
+            except (Refused, IllegalTransition) as error:
+                problems = [str(error)]
+            else:
+                return done(request, _("Closing %(quantity)s %(symbol)s") % _held(position), "desk")
+    return ask(request, "close", "positions", {**_facts(position), "problems": problems, **_closing(position)}, refused=bool(problems))
+
+
+def _closing(position: Position) -> dict[str, Any]:
+    """What closing does, one sentence each."""
+    side = closing_side(position.quantity)
+    shown = Ticks.load()
+    exits = open_orders(position.account, position.contract, side)
+    words = []
+    for order in exits:
+        words.append(_("Cancelled first: %s") % f"{order.side} {terms_words(order, shown)}")
+    if exits:
+        words.append(_("The closing order waits until each of them is gone. If that is not confirmed in 30 seconds, nothing is sent."))
+    quote = quote_of(position.contract)
+    touch = quote and (quote.bid if side.value == "SELL" else quote.ask)
+    worth = _(" About %s at the last quote.") % number(abs(position.quantity) * touch * position.contract.multiplier) if touch else ""
+    words.append(_("Then %(side)s %(quantity)s %(symbol)s at the market, DAY.") % {"side": side.value, **_held(position)} + worth)
+    words.append(_("The quantity is worked out when it goes: what IB reports then, so that it never turns the position around."))
+    return {"side": side, "consequences": words}
+
+
+@require_http_methods(["GET", "POST"])
+def protect(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
+    """Stop and target on a position, in one OCA group."""
+    position = position_or_404(request, code, con_id)
+    require_trade(request, position.account)
+    form = ProtectForm(request.POST or None, initial=_suggested(position))
+    problems: list[str] = []
+    if request.method == "POST" and form.is_valid():
+        problems = too_old(request) or _gateway_problem()
+        if not problems:
+            orders = _protected(request, form, position)
+            if orders:
+                return done(request, accepted_words(orders), "desk")
+    facts = {**_facts(position), "form": form, "problems": problems, "oca_types": OCA_TYPES, **_preview(form, position)}
+    return ask(request, "protect", "positions", facts, refused=request.method == "POST")
+
+
+def _protected(request: HttpRequest, form: ProtectForm, position: Position) -> list[Any]:
+    data = form.cleaned_data
+    try:
+        return OrderManager(request.user).place_oca_group(
+            position.account,
+            position.contract,
+            data["quantity"],
+            data["entry_price"],
+            (data["stop_percent"] or Decimal(2)) / HUNDRED,
+            (data["target_percent"] or Decimal(8)) / HUNDRED,
+            key=request.POST.get("key", ""),
+            oca_type=OcaType(int(data["oca_type"])),
+            stop_price=data["stop_price"],
+            target_price=data["target_price"],
+            time_in_force=TimeInForce(data["time_in_force"]),
+            outside_rth=data["outside_rth"],
+            confirm_duplicate=data["confirm_duplicate"],
+        )
+    except Refused as refused:
+        if refused.code == Rule.DUPLICATE_SECONDS:
+            form.asks_for_confirmation = True  # type: ignore[attr-defined]
+        names = {"stop_loss": "stop_percent", "profit_target": "target_percent", "take_profit_price": "target_price"}
+        add_refusal(form, refused.message, names.get(refused.field, refused.field), refused.code)
+        return []
+
+
+def _suggested(position: Position) -> dict[str, str]:
+    """What is not protected yet, from the average cost."""
+    guard = guard_of(position, open_exits([position]))
+    bare = guard.bare if guard is not None and guard.bare else abs(position.quantity)
+    return {"quantity": plain(bare), "entry_price": plain(kept(position.entry_price)), "stop_percent": "2", "target_percent": "8"}
+
+
+def _preview(form: ProtectForm, position: Position) -> dict[str, Any]:
+    """Stop and target that the percentages of the form, or its defaults, come to."""
+
+    def value(name: str) -> Decimal | None:
+        try:
+            return Decimal(str(form[name].value() or form.fields[name].initial))
+        except ArithmeticError:
+            return None
+
+    entry, stop, target = value("entry_price"), value("stop_percent"), value("target_percent")
+    rule = ticks_of(position.contract)
+    if entry is None or stop is None or target is None or rule is None:
+        return {}
+    try:
+        prices = stop_and_target(entry, is_long=position.quantity > 0, stop_loss=stop / HUNDRED, profit_target=target / HUNDRED, rule=rule)
+    except (TicketError, ArithmeticError):
+        return {}
+    shown = Ticks.load()
+    return {"stop_shown": shown.price(position.contract, prices[0]), "target_shown": shown.price(position.contract, prices[1])}
+
+
+def _facts(position: Position) -> dict[str, Any]:
+    contract, shown = position.contract, Ticks.load()
+    quote = quote_of(contract)
+    return {
+        "account": position.account,
+        "position": position,
+        "held": signed(position.quantity),
+        "average": shown.average(contract, position.entry_price),
+        "last": shown.price(contract, quote.last if quote else None),
+        "guard": guard_of(position, open_exits([position])),
+        "is_long": position.quantity > 0,
+    }
+
+
+def _held(position: Position) -> dict[str, str]:
+    return {"quantity": quantity(abs(position.quantity)), "symbol": position.contract.label}
+
+
+def _gateway_problem() -> list[str]:
+    pill = gateway(timezone.now())
+    return [] if pill.may_place else [_("Nothing was sent: %s") % pill.reason]

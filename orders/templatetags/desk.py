@@ -1,0 +1,63 @@
+"""What every page of the desk shows around its content, the login page included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+
+from orders.models import Account, Book
+from orders.queries.access import tradable_ids
+from orders.queries.desk import book_kind
+from orders.queries.show import Moment
+
+register = template.Library()
+
+
+@dataclass(frozen=True)
+class BookMark:
+    """SIMULATED, PAPER or LIVE, with its colour role and the sentence behind it, and the book's last sequence number."""
+
+    word: str
+    css: str
+    title: str
+    seq: int
+
+
+@register.simple_tag
+def book_mark() -> BookMark:
+    row = Book.objects.filter(pk=1).only("kind", "seq").first()
+    word, css, title = book_kind(row.kind if row else "")
+    return BookMark(word, css, str(title), row.seq if row else 0)
+
+
+@register.inclusion_tag("_time.html")
+def clock(moment: Moment | None, form: str = "clock") -> dict[str, object]:
+    """A moment in the zone of its account: `clock` 10:31:26, `stamp` 20 Nov 10:31:26, `full` with year and zone. UTC is in its title."""
+    return {"moment": moment, "text": getattr(moment, form) if moment else ""}
+
+
+@register.inclusion_tag("_age.html")
+def age(moment: Moment | None, text: str) -> dict[str, object]:
+    """How long ago, counted on by the page."""
+    return {"moment": moment, "text": text}
+
+
+@register.simple_tag
+def may_trade(user: Any, account: Account | None) -> bool:
+    """Whether the user may trade the account that the page shows."""
+    return account is not None and account.pk in tradable_ids(user)
+
+
+@register.inclusion_tag("_errors.html")
+def field_errors(bound: BoundField) -> dict[str, object]:
+    """The errors of a field, in words, beside it."""
+    return {"bound": bound}
+
+
+@register.inclusion_tag("_mark.html")
+def mark(order_mark: object) -> dict[str, object]:
+    """The status of an order: glyph, word and colour."""
+    return {"mark": order_mark}
