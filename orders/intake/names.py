@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from orders.intake.status import ENDED_WORDS, LIVE_WORDS
 from orders.intake.work import Change, Work
-from orders.models import BrokerId, Contract, OrderRecord
+from orders.models import Account, BrokerId, Contract, OrderRecord
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import ContractFacts, OrderKey, Question
 from orders.rules.terms import Side
@@ -171,4 +171,4 @@ def _set(change: Change, row: BrokerId, **values: object) -> None:
 def unknown_reference(work: Work, client_order_id: str, account: str) -> None:
     """An orderRef that this book must have given out, and does not know: a book restored from an old copy, or an order lost here."""
     text = f"The broker has an order {client_order_id} in account {account} that carries this book's prefix, and the book does not know it."
-    work.incident("unknown_own_order", text)
+    work.incident("unknown_own_order", text, account=Account.objects.filter(code=account).first())

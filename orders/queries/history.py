@@ -198,20 +198,24 @@ COLUMNS = (
 
 
 def history_csv(user: Any, filters: HistoryFilters) -> Iterator[tuple[str, ...]]:
-    """The filtered orders as rows of text, the column names first; read in chunks, so that a long history does not fill the memory."""
+    """The filtered orders as rows of text, the column names first."""
+    yield from orders_csv(filtered(user, filters))
+
+
+def orders_csv(orders: QuerySet[OrderRecord]) -> Iterator[tuple[str, ...]]:
+    """Orders as rows of text, newest first, after the column names; read in chunks, so that a long history does not fill the memory."""
     yield COLUMNS
+    orders = orders.order_by("-created_at", "-pk").select_related(*ROW_RELATIONS, "parent")
     last: tuple[datetime, int] | None = None
     while True:
-        found = filtered(user, filters)
-        if last is not None:
-            found = found.filter(Q(created_at__lt=last[0]) | Q(created_at=last[0], pk__lt=last[1]))
-        orders = list(found.select_related(*ROW_RELATIONS, "parent")[:CHUNK])
-        if not orders:
+        rest = orders.filter(Q(created_at__lt=last[0]) | Q(created_at=last[0], pk__lt=last[1])) if last is not None else orders
+        chunk = list(rest[:CHUNK])
+        if not chunk:
             return
-        money = _money(order.pk for order in orders)
-        for order in orders:
+        money = _money(order.pk for order in chunk)
+        for order in chunk:
             yield tuple(safe_cell(value) for value in _cells(order, money.get(order.pk, _Money.empty())))
-        last = (orders[-1].created_at, orders[-1].pk)
+        last = (chunk[-1].created_at, chunk[-1].pk)
 
 
 def safe_cell(value: str) -> str:

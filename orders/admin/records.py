@@ -1,0 +1,198 @@
+"""The record, to read: orders with their story, executions, events, incidents, positions.
+
+The rule it keeps: read only. An incident can be closed, which says that somebody has looked; it stays in the list.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+
+from orders.admin.common import RecordAdmin, RecordInline
+from orders.book import book
+from orders.models import BrokerCommand, BrokerId, CommissionReport, Event, Execution, Incident, OrderRecord, Position
+from orders.models.book import Source
+from orders.queries.history import orders_csv
+from orders.rules.terms import plain
+
+
+class EventInline(RecordInline):
+    model = Event
+    fields = ("seq", "at", "kind", "source", "actor", "status_before", "status_after", "text")
+    ordering = ("seq",)
+
+
+class ExecutionInline(RecordInline):
+    model = Execution
+    fields = ("executed_at", "exec_id", "side", "quantity", "price", "exchange", "counts")
+    ordering = ("executed_at", "id")
+
+
+class CommandInline(RecordInline):
+    model = BrokerCommand
+    fields = ("created_at", "kind", "state", "actor", "terms", "tries", "sent_at", "settled_at", "code", "text")
+    show_change_link = False
+
+
+class BrokerIdInline(RecordInline):
+    model = BrokerId
+    fields = ("client_id", "ib_order_id", "perm_id", "word")
+    show_change_link = False
+
+
+class IncidentInline(RecordInline):
+    model = Incident
+    fields = ("opened_at", "kind", "text", "closed_at", "closed_by")
+
+
+@admin.register(OrderRecord)
+class OrderAdmin(RecordAdmin):
+    """The order history. The export writes the ticked orders, or, with none ticked, everything that the filters leave."""
+
+    list_display = (
+        "created_at", "client_order_id", "account", "contract", "side", "amount", "order_type", "status", "filled", "average_price",
+        "created_by", "needs_attention",
+    )  # fmt: skip
+    list_display_links = ("client_order_id",)
+    list_select_related = ("account", "contract", "created_by")
+    list_filter = (
+        "account",
+        "status",
+        "side",
+        "created_at",
+        ("created_by", admin.RelatedOnlyFieldListFilter),
+        "needs_attention",
+        "is_external",
+        ("contract__symbol", admin.AllValuesFieldListFilter),
+    )
+    date_hierarchy = "created_at"
+    search_fields = ("client_order_id", "broker_ids__perm_id__exact", "contract__symbol", "contract__local_symbol")
+    search_help_text = "Client order id, perm id or symbol."
+    inlines = (EventInline, ExecutionInline, CommandInline, BrokerIdInline, IncidentInline)
+    actions = ("export_csv",)
+
+    @admin.display(description="quantity", ordering="quantity")
+    def amount(self, order: OrderRecord) -> str:
+        return plain(order.quantity)
+
+    @admin.display(ordering="filled_quantity")
+    def filled(self, order: OrderRecord) -> str:
+        return plain(order.filled_quantity)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Django wants rows ticked for any action; for the export none ticked means all that the filters leave."""
+        if request.method == "POST" and request.POST.get("action") == "export_csv" and not request.POST.getlist(ACTION_CHECKBOX_NAME):
+            asked = request.POST.copy()
+            asked.setlist(ACTION_CHECKBOX_NAME, ["0"])
+            asked["select_across"] = "1"
+            request.POST = asked  # type: ignore[assignment]
+        return super().changelist_view(request, extra_context)
+
+    @admin.action(description="Export as CSV (nothing ticked: everything filtered)", permissions=["view"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[OrderRecord]) -> StreamingHttpResponse:
+        ids = OrderRecord.objects.filter(pk__in=queryset.order_by().values("pk"))  # a search joins, and may name an order twice
+        name = f"orders-{timezone.localdate():%Y-%m-%d}.csv"
+        return StreamingHttpResponse(
+            _csv(orders_csv(ids)),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+
+class _Echo:
+    """What csv writes to: it hands the line back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    for row in rows:
+        yield writer.writerow(row)
+
+
+@admin.register(Execution)
+class ExecutionAdmin(RecordAdmin):
+    list_display = (
+        "executed_at", "exec_id", "account", "contract", "side", "amount", "price", "exchange", "counts", "commission", "currency", "order",
+    )  # fmt: skip
+    list_display_links = ("exec_id",)
+    list_select_related = ("account", "contract", "order__contract")
+    list_filter = ("account", "side", "executed_at", "counts", ("contract__symbol", admin.AllValuesFieldListFilter))
+    date_hierarchy = "executed_at"
+    search_fields = ("exec_id", "perm_id__exact", "client_order_id", "order__client_order_id", "contract__symbol")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
+        reports = CommissionReport.objects.filter(exec_id=OuterRef("exec_id"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                commission_amount=Subquery(reports.values("amount")[:1]), commission_currency=Subquery(reports.values("currency")[:1])
+            )
+        )
+
+    @admin.display(description="quantity", ordering="quantity")
+    def amount(self, execution: Execution) -> str:
+        return plain(execution.quantity)
+
+    @admin.display(empty_value="pending")
+    def commission(self, execution: Any) -> str | None:
+        return None if execution.commission_amount is None else plain(execution.commission_amount)
+
+    @admin.display
+    def currency(self, execution: Any) -> str | None:
+        return execution.commission_currency
+
+
+@admin.register(Event)
+class EventAdmin(RecordAdmin):
+    list_display = ("seq", "at", "kind", "source", "actor", "account", "order", "status_before", "status_after", "text")
+    list_select_related = ("actor", "account", "order__contract")
+    list_filter = ("source", "account", "at", "kind")
+    date_hierarchy = "at"
+    search_fields = ("order__client_order_id", "kind", "text", "seq__exact")
+
+
+@admin.register(Incident)
+class IncidentAdmin(RecordAdmin):
+    list_display = ("opened_at", "kind", "account", "order", "text", "closed_at", "closed_by")
+    list_display_links = ("kind",)
+    list_select_related = ("account", "order__contract", "closed_by")
+    list_filter = (("closed_at", admin.EmptyFieldListFilter), "account", "kind", "opened_at")
+    search_fields = ("text", "order__client_order_id")
+    actions = ("close",)
+
+    @admin.action(description="Close: somebody has looked", permissions=["view"])
+    def close(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
+        now = timezone.now()
+        closed = 0
+        with book(at=now) as b:
+            for row in queryset.filter(closed_at=None).select_related("account", "order__account", "order__contract"):
+                text = f"Closed: {row.text}"
+                with b.event(
+                    "incident.closed", source=Source.USER, actor=request.user, account=row.account, order=row.order, text=text
+                ) as fact:
+                    fact.set(row, closed_at=now, closed_by=request.user)
+                closed += 1
+        self.message_user(request, f"{closed} closed.", messages.SUCCESS)
+
+
+@admin.register(Position)
+class PositionAdmin(RecordAdmin):
+    list_display = ("account", "contract", "amount", "average_cost", "reported_at")
+    list_select_related = ("account", "contract")
+    list_filter = ("account", ("contract__symbol", admin.AllValuesFieldListFilter))
+    search_fields = ("contract__symbol", "account__code")
+
+    @admin.display(description="quantity", ordering="quantity")
+    def amount(self, position: Position) -> str:
+        return plain(position.quantity)
