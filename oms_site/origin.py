@@ -6,7 +6,6 @@ only; a page of any other program on the same machine would pass it, with the us
 
 from typing import Any
 
-from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.http.request import split_domain_port
 
@@ -17,9 +16,12 @@ class SameOrigin:
     def __init__(self, application: Any) -> None:
         self.application = application
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
-        allowed = self.application if is_same_origin(scope) else WebsocketDenier()
-        return await allowed(scope, receive, send)
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if is_same_origin(scope):
+            await self.application(scope, receive, send)
+        else:
+            await receive()  # the request to connect; closing before accepting answers it with 403
+            await send({"type": "websocket.close", "code": 1008})
 
 
 def is_same_origin(scope: dict[str, Any]) -> bool:
