@@ -24,6 +24,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ def manage(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
     return subprocess.run(command, env=environment(data, **more), capture_output=True, text=True, timeout=120, check=False)
 
 
+@cache
+def tied() -> tuple[str, ...]:
+    """What to put before a command so that it dies with this run, even one that is killed; nothing where the system cannot (not Linux)."""
+    prefix = ("setpriv", "--pdeathsig", "KILL")
+    try:
+        works = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        works = False
+    return prefix if works else ()
+
+
 @dataclass
 class Desk:
     """One desk of one process, with a simulated gateway of its own unless `settings` name another."""
@@ -101,7 +113,7 @@ class Desk:
         """
         before = len(self.log)
         words = ready or ("Deskbook is ready", ": READY")
-        command = [sys.executable, str(ROOT / "manage.py"), "serve", "--fd", str(self.listener.fileno())]
+        command = [*tied(), sys.executable, str(ROOT / "manage.py"), "serve", "--fd", str(self.listener.fileno())]
         with (self.data / "desk.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--control-port", str(self.control_port), "--ledger", str(self.data / "ledger.jsonl"), *self.arguments],

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from oms_site.tests.desk import PATIENCE, free_port, wait_until
+from oms_site.tests.desk import PATIENCE, free_port, tied, wait_until
 
 
 def answers(port: int) -> bool:
@@ -50,7 +50,8 @@ class RedisServer:
         binary = self.binary()
         assert binary is not None
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(self.folder)]
-        self.process = subprocess.Popen([binary, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([*tied(), binary, *options], **quiet)
         wait_until(lambda: answers(self.port), "Redis answers")
 
     def stop(self) -> None:
@@ -149,7 +150,7 @@ class PostgresServer:
         folder = self.binaries()
         assert folder is not None
         as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-        return [*as_postgres, str(folder / program), *arguments]
+        return [*as_postgres, *tied(), str(folder / program), *arguments]
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(self._command(program, *arguments), capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/")
