@@ -105,7 +105,11 @@ def test_a_dead_process_of_this_host_is_not_waited_for() -> None:
     assert lease.acquire("b:2:y", NOW) == first + 1
 
 
-@pytest.mark.parametrize("holder", [f"{{host}}:{os.getpid()}:x", "elsewhere:999999:x", "{host}:nonsense", f"{socket.gethostname()}"])
+@pytest.mark.parametrize(
+    "holder",
+    [f"{{host}}:{os.getpid()}:x", "elsewhere:999999:x", "{host}:nonsense", f"{socket.gethostname()}"],
+    ids=["here and alive", "elsewhere", "no process id", "no name"],  # the same in every process that collects the tests
+)
 def test_what_may_be_alive_is_waited_for(holder: str) -> None:
     assert lease.acquire(holder.format(host=_host()), NOW) is not None
     assert lease.acquire("b:2:y", NOW) is None
