@@ -20,6 +20,7 @@ from orders.book import OpenBook
 from orders.exposure import may_trade, open_orders, position_of, unprotected
 from orders.models import Account, AccountValue, Contract, Limit, OrderRecord, Quote
 from orders.queries.access import tradable_accounts
+from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
 from orders.rules.pricing import check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
@@ -96,7 +97,9 @@ def breaches(b: OpenBook, drafts: Sequence[Draft], user: Any, *, confirm_duplica
     found: list[Breach] = []
     for index, draft in enumerate(drafts):
         earlier = sum(1 for other in drafts[:index] if other.terms.side is draft.terms.side)
-        facts = _facts(b, draft, user if index == 0 else None, apart, earlier)
+        facts = _facts(b, draft, apart, earlier)
+        if index == 0 and not draft.order.pk and not confirm_duplicate:
+            facts = replace(facts, duplicate_age_seconds=_duplicate_age(draft, user, b.now, limits[Rule.DUPLICATE_SECONDS]))
         breached = check(_proposal(draft, drafts, facts, limits, confirm_duplicate, leaving), facts, limits)
         found += breached if draft.is_change else [in_ticket(draft.order, breach) for breach in breached]
     return found
@@ -128,7 +131,7 @@ def _proposal(
         reduces = draft.terms.quantity <= entry.quantity
         waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(entry, fresh_market(facts, limits))
     else:
-        reduces = _is_reduction(draft, leaving)
+        reduces = facts.position != 0 and _is_reduction(draft, leaving)
     return Proposal(
         terms=draft.terms,
         role=Role(order.role),
@@ -149,7 +152,7 @@ def _is_reduction(draft: Draft, leaving: Collection[int]) -> bool:
     return draft.terms.quantity - order.filled_quantity <= left
 
 
-def _facts(b: OpenBook, draft: Draft, user: Any, apart: Collection[int], earlier: int) -> Facts:
+def _facts(b: OpenBook, draft: Draft, apart: Collection[int], earlier: int) -> Facts:
     order, side = draft.order, draft.terms.side
     others = open_orders(order.account, order.contract, side, without=apart)
     position = position_of(order.account, order.contract)
@@ -160,7 +163,6 @@ def _facts(b: OpenBook, draft: Draft, user: Any, apart: Collection[int], earlier
         position=position.quantity if position else Decimal(0),
         working=may_trade(others),
         open_orders=len(others) + earlier,
-        duplicate_age_seconds=_duplicate_age(order, draft.terms, user, b.now) if user is not None and not order.pk else None,
         daily_pnl=daily_pnl(order.account),
         is_live_book=b.row.kind == BookKind.LIVE.value,
     )
@@ -196,20 +198,19 @@ def market_of(contract: Contract, now: datetime) -> Market | None:
     return Market(bid=bid, ask=ask, last=last, age_seconds=_seconds(now - quote.at), delayed=quote.delayed)
 
 
-def _duplicate_age(order: OrderRecord, terms: OrderTerms, user: Any, now: datetime) -> Decimal | None:
+def _duplicate_age(draft: Draft, user: Any, now: datetime, longest: Decimal) -> Decimal | None:
     """Seconds since this user placed the same order; one that was refused or withdrawn is not the same."""
-    longest = limits_for(order.account, user)[Rule.DUPLICATE_SECONDS]
+    order, terms = draft.order, draft.terms
     recent = OrderRecord.objects.filter(
-        account=order.account, contract=order.contract, created_by=user, parent=None, created_at__gt=now - timedelta(seconds=float(longest))
-    ).exclude(status__in=["CANCELLED", "REJECTED"])
+        account=order.account,
+        contract=order.contract,
+        created_by=user,
+        parent=None,
+        created_at__gt=now - timedelta(seconds=float(longest)),
+    ).exclude(status__in=[OrderStatus.CANCELLED.value, OrderStatus.REJECTED.value])
+    asked = (terms.side.value, terms.order_type.value, terms.quantity, terms.limit_price, terms.stop_price)
     for other in recent.order_by("-pk"):
-        if (other.side, other.order_type, other.quantity, other.limit_price, other.stop_price) == (
-            terms.side.value,
-            terms.order_type.value,
-            terms.quantity,
-            terms.limit_price,
-            terms.stop_price,
-        ):
+        if (other.side, other.order_type, other.quantity, other.limit_price, other.stop_price) == asked:
             return max(_seconds(now - other.created_at), Decimal(0))
     return None
 

@@ -20,18 +20,24 @@ from orders.rules.limits import Breach
 from orders.rules.terms import CommandKind, CommandState, GatewayState, terms_from_json
 from orders.steps import SCHEMA_VERSION, end, move, reject, take
 
+AT_ONCE = 24
+"""Frames of one claim: a long burst goes out in parts, so that a trader's order never waits long for the lock."""
+
 _PENDING = CommandState.PENDING.value
 _RELATIONS = ("order__account", "order__contract", "order__parent", "order__oca_group", "actor")
 
 
 def claim(*, fence: int, client_id: int, state: GatewayState, room: int, now: datetime) -> list[Unit]:
-    """Takes out the units that may be written now, at most `room` frames together, in the order in which they must be written.
+    """Takes out the units that may be written now, at most `room` and 24 frames together, in the order in which they must be written.
+
+    Call it again until it gives none.
 
     What may no longer go (too old, permission or limit gone, unknown schema) is refused on the way. PLACE and MODIFY go only in READY,
     CANCEL in READY and RECONCILING. Raises `LeaseLost` for a fence that is not the newest.
     """
     if not BrokerCommand.objects.filter(state=_PENDING).exists():
         return []
+    room = min(room, AT_ONCE)
     with book(at=now) as b:
         lease.check(fence, now)
         waiting.release(b)

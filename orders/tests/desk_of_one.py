@@ -72,6 +72,7 @@ class Wire(Desk):
         make_quote(self.contract, at=self.now)
 
     def claim(self, *, state: GatewayState = GatewayState.READY, room: int = 45) -> list[Unit]:
+        lease.renew(HOLDER, self.fence, self.now)
         return outbox.claim(fence=self.fence, client_id=CLIENT, state=state, room=room, now=self.now)
 
     def send(self) -> list[Unit]:
