@@ -22,7 +22,7 @@ from broker.inbox import Figures, Inbox
 from broker.lines import Lines
 from broker.listening import Listener, Sent
 from broker.pacing import Kept, Pacer
-from broker.questions import Questions
+from broker.questions import PATIENCE, Questions
 from broker.requests import FIRST_REQUEST_ID, Requests
 from broker.translate import ib_contract, ib_order
 from orders.errors import GatewayUnavailable
@@ -85,9 +85,11 @@ class IBKRConnector:
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
+        """`patience`: seconds that a list may stand still before its question counts as unanswered."""
         self.host, self.port, self.client_id = host, port, client_id
-        self._clock, self._monotonic = clock, monotonic
+        self._clock, self._monotonic, self._patience = clock, monotonic, patience
         self.inbox: Inbox[Any] = Inbox()
         self.figures = Figures()
         self.pacer = Pacer(monotonic)
@@ -175,7 +177,7 @@ class IBKRConnector:
         ib.TimezoneTWS = "UTC"  # execution times without a zone: today's gateways send those in UTC, others name their zone
         ib.client.MaxRequests = 0  # no throttle, no queue in memory: the pacer decides before anything is written
         requests = Requests(self._monotonic)
-        questions = Questions(ib.client, requests, self.pacer, self.client_id, self._clock)
+        questions = Questions(ib.client, requests, self.pacer, self.client_id, self._clock, self._patience)
         lines = Lines(requests, self.figures, questions.paced, self._clock, self._monotonic, client=ib.client)
         listener = Listener(
             client_id=self.client_id,
@@ -240,10 +242,11 @@ class IBKRConnector:
 
     def room(self, kept: int = Kept.ORDER) -> int:
         """How many order frames may be written now. 0 where the gateway does not read what it was sent."""
+        return self.pacer.room(kept) if self._is_read() else 0
+
+    def _is_read(self) -> bool:
         transport = self._session.ib.client.conn.transport if self.is_connected and self._session is not None else None
-        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > LARGEST_BACKLOG:
-            return 0
-        return self.pacer.room(kept)
+        return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() <= LARGEST_BACKLOG
 
     def place_market_order(self, unit: Unit) -> None:
         """Writes an order that may execute at once (MKT, LMT), with the children of its bracket if it has any."""
@@ -293,8 +296,7 @@ class IBKRConnector:
             writes = [self._write_of(session.ib.client, frame) for frame in unit.frames]
         except ValueError as error:
             raise NotWritten(f"it cannot be put into IB's words: {error}") from error
-        cancels_only = all(isinstance(frame, CancelOrder) for frame in unit.frames)
-        if self.room(Kept.CANCEL if cancels_only else Kept.ORDER) < len(writes):
+        if not self._is_read() or not self.pacer.fits(len(writes)):
             raise NotWritten("there was no room for it at the gateway")
         if not self.may_send(unit.fence):
             raise NotWritten("the lease is not certain any more")

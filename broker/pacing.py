@@ -8,7 +8,8 @@ cancels.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 MESSAGES_PER_SECOND = 45
@@ -30,13 +31,30 @@ class Pacer:
         self._monotonic = monotonic
         self._limit = limit
         self._times: deque[float] = deque()
+        self._reserved = 0
 
     def room(self, kept: int = Kept.ORDER) -> int:
         """How many messages may be written now by a kind that leaves `kept` free for more urgent ones."""
+        return max(self._limit - kept - self._used() - self._reserved, 0)
+
+    def fits(self, messages: int) -> bool:
+        """Whether so many may be written at once by whoever reserved room for them."""
+        return self._used() + messages <= self._limit
+
+    def _used(self) -> int:
         now = self._monotonic()
         while self._times and now - self._times[0] > WINDOW:
             self._times.popleft()
-        return max(self._limit - kept - len(self._times), 0)
+        return len(self._times)
+
+    @contextmanager
+    def reserved(self, messages: int) -> Iterator[None]:
+        """Nobody else gets this room while it is being decided what to write."""
+        self._reserved += messages
+        try:
+            yield
+        finally:
+            self._reserved -= messages
 
     def wrote(self, messages: int = 1) -> None:
         """Counts messages written at this moment."""
@@ -48,7 +66,7 @@ class Pacer:
         if missing <= 0:
             return 0.0
         if missing > len(self._times):
-            raise ValueError(f"{messages} messages never fit into a window of {self._limit}")
+            return 0.05  # the room is reserved for others: they will have used it or given it back soon
         return max(WINDOW - (self._monotonic() - self._times[missing - 1]), 0.0) + 0.001
 
     @property

@@ -42,6 +42,7 @@ class Questions:
     pacer: Pacer
     client_id: int
     clock: Callable[[], datetime]
+    patience: float = PATIENCE
     listener: Listener = field(init=False)
     _taking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _searching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -70,7 +71,7 @@ class Questions:
 
     # --- snapshots --------------------------------------------------------------------------------------------------------------------
 
-    async def snapshot(self, questions: frozenset[Question] = EVERYTHING, patience: float = PATIENCE) -> Snapshot:
+    async def snapshot(self, questions: frozenset[Question] = EVERYTHING) -> Snapshot:
         """Asks for everything, or for these parts. Raises ConnectionError where the connection is lost meanwhile."""
         async with self._taking:
             taken_at = self.clock()
@@ -78,13 +79,13 @@ class Questions:
             complete = set()
             try:
                 for question, ask in self._parts().items():
-                    if question in questions and await self._whole(question, ask, patience):
+                    if question in questions and await self._whole(question, ask):
                         complete.add(question)
             finally:
                 self.listener.collection = None
             return Snapshot(taken_at=taken_at, client_id=self.client_id, complete=frozenset(complete), reports=collection.reports)
 
-    def _parts(self) -> Mapping[Question, Callable[[float], Awaitable[None]]]:
+    def _parts(self) -> Mapping[Question, Callable[[], Awaitable[None]]]:
         """In the order that leaves no gap: what is working, then what is done, then what was executed, then what is held."""
         return {
             Question.OPEN_ORDERS: self._open_orders,
@@ -93,10 +94,10 @@ class Questions:
             Question.POSITIONS: self._positions,
         }
 
-    async def _whole(self, question: Question, ask: Callable[[float], Awaitable[None]], patience: float) -> bool:
+    async def _whole(self, question: Question, ask: Callable[[], Awaitable[None]]) -> bool:
         troubles = self.listener.troubles
         try:
-            await ask(patience)
+            await ask()
         except Unanswered:
             log.warning("The gateway did not answer when asked for its %s.", question)
             return False
@@ -105,32 +106,32 @@ class Questions:
             return False
         return self.listener.troubles == troubles
 
-    async def _open_orders(self, patience: float) -> None:
+    async def _open_orders(self) -> None:
         """Our own, then everybody's: the two share one answer, and asked together the first would never end."""
         async with self.requests.turn("open orders"):
-            await self._ask("open orders", self.client.reqOpenOrders, patience)
-            await self._ask("open orders", self.client.reqAllOpenOrders, patience)
+            await self._ask("open orders", self.client.reqOpenOrders, self.patience)
+            await self._ask("open orders", self.client.reqAllOpenOrders, self.patience)
 
-    async def _completed_orders(self, patience: float) -> None:
+    async def _completed_orders(self) -> None:
         async with self.requests.turn("completed orders"):
-            await self._ask("completed orders", lambda: self.client.reqCompletedOrders(False), patience)
+            await self._ask("completed orders", lambda: self.client.reqCompletedOrders(False), self.patience)
 
-    async def _executions(self, patience: float) -> None:
+    async def _executions(self) -> None:
         """With an empty filter and with our own client id: which of them tells all differs between gateways. Joined by exec_id."""
         unanswered = False
         for client_id in dict.fromkeys((0, self.client_id)):
             request_id = self.requests.new_id()
             asked_for = ib_async.ExecutionFilter(clientId=client_id)
             try:
-                await self._ask(request_id, lambda i=request_id, f=asked_for: self.client.reqExecutions(i, f), patience)
+                await self._ask(request_id, lambda i=request_id, f=asked_for: self.client.reqExecutions(i, f), self.patience)
             except Unanswered:
                 unanswered = True
         if unanswered:
             raise Unanswered
 
-    async def _positions(self, patience: float) -> None:
+    async def _positions(self) -> None:
         async with self.requests.turn("positions"):
-            await self._ask("positions", self.client.reqPositions, patience)
+            await self._ask("positions", self.client.reqPositions, self.patience)
 
     # --- contracts --------------------------------------------------------------------------------------------------------------------
 
@@ -163,7 +164,7 @@ class Questions:
         """The price ladder of a rule. Raises Unanswered: a rule that does not exist has no answer."""
         kind = f"market rule {rule_id}"
         async with self.requests.turn(kind):
-            increments = await self._ask(kind, lambda: self.client.reqMarketRule(rule_id), PATIENCE)
+            increments = await self._ask(kind, lambda: self.client.reqMarketRule(rule_id), self.patience)
         return figures.market_rule(rule_id, increments)
 
     async def search(self, pattern: str) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ class Checking:
         if here.epoch == epoch:
             self._judge(snapshot, agree)
         here.ask(result.ask)
-        self._schedule_doubts(result)
+        self._schedule_doubts(result, whole=questions == EVERYTHING)
 
     def _just_connected(self) -> bool:
         return self._here.state is GatewayState.RECONCILING and self._reconciling_since is None
@@ -142,14 +142,14 @@ class Checking:
             log.error("For %.0f s the gateway has not told all of its %s; no order goes out.", since, words)
         here.change(GatewayState.RECONCILING, f"The gateway has not told all of its {words}.")
 
-    def _schedule_doubts(self, result: Any) -> None:
+    def _schedule_doubts(self, result: Any, *, whole: bool) -> None:
         """Orders that the broker does not know are looked for again, ever less often while nothing changes."""
-        here = self._here
-        doubts = (result.unknown, result.absent)
+        now, doubts = self._here.monotonic(), (result.unknown, result.absent)
         if not any(doubts):
-            self._everything_at, self._doubt_seconds = None, ABSENCE_SECONDS
-        else:
+            self._everything_at, self._doubts = None, doubts
+        elif whole:
             grow = doubts == self._doubts
             self._doubt_seconds = min(self._doubt_seconds * 1.5, LONGEST_DOUBT_SECONDS) if grow else ABSENCE_SECONDS
-            self._everything_at = here.monotonic() + self._doubt_seconds
-        self._doubts = doubts
+            self._everything_at, self._doubts = now + self._doubt_seconds, doubts
+        elif self._everything_at is None:
+            self._everything_at, self._doubt_seconds = now + ABSENCE_SECONDS, ABSENCE_SECONDS

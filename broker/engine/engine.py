@@ -82,9 +82,10 @@ class Engine:
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
         try:
             await asyncio.wait({*tasks.values(), stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not any(task.done() for task in tasks.values()):
+            failed = [task for task in tasks.values() if task.done()]
+            if not failed:
                 await self._wind_up(tasks)
-            failed = [task for task in tasks.values() if (task.done() and task is not tasks.get("outbox")) or _failed(task)]
+                failed = [task for task in tasks.values() if _failed(task)]
         finally:
             await _end(stopping, *tasks.values())
             await self._close()
@@ -163,9 +164,11 @@ class Engine:
         here = self.situation
         self.leading.clear()
         await here.connector.disconnect()
-        with suppress(OperationalError, InterfaceError, TimeoutError):
+        try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await here.run_in_book(lease.release, here.holder, here.fence)
+        except Exception:  # it may not hide what ended the engine
+            log.exception("The lease could not be given back; it runs out by itself.")
 
 
 async def _end(*tasks: asyncio.Task[Any]) -> None:

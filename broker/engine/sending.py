@@ -51,27 +51,30 @@ class Sending:
     async def _send_some(self) -> bool:
         """One claim and what it took. True where there may be more."""
         here = self._here
-        state, room = here.state, here.connector.room(Kept.ORDER)
-        if not state.may_cancel:
+        if not here.state.may_cancel or (here.connector.silence > QUIET_SECONDS and not await self._alive()):
             return False
+        state, room = here.state, here.connector.room(Kept.ORDER)
         if room < 1:  # the rest of the window is kept for cancels
             state, room = GatewayState.RECONCILING, here.connector.room(Kept.CANCEL)
         if room < 1:
             await asyncio.sleep(max(here.connector.pacer.seconds_until(1, Kept.CANCEL), 0.01))
             return not here.stopping
-        epoch = here.epoch
+        with here.connector.pacer.reserved(room):
+            if await self._claim_and_write(state, room):
+                return True
+        if state is not here.state and here.state.may_place:  # only cancels were looked for
+            await asyncio.sleep(here.connector.pacer.seconds_until(1, Kept.ORDER))
+            return not here.stopping
+        return False
+
+    async def _claim_and_write(self, state: GatewayState, room: int) -> bool:
+        here, epoch = self._here, self._here.epoch
         units = await here.run_in_book(
             outbox.claim, fence=here.fence, client_id=here.connector.client_id, state=state, room=room, now=here.now
         )
-        if not units:
-            if state is not here.state and here.state.may_place:  # only cancels were looked for
-                await asyncio.sleep(here.connector.pacer.seconds_until(1, Kept.ORDER))
-                return not here.stopping
-            return False
-        if here.connector.silence > QUIET_SECONDS:
-            await self._alive()
-        await self._write(units, epoch)
-        return True
+        if units:
+            await self._write(units, epoch)
+        return bool(units)
 
     async def _write(self, units: Sequence[Unit], epoch: int) -> None:
         """Writes the units, each in one burst, and notes what became of them; the notes are in the book before any report about them."""

@@ -1,17 +1,19 @@
 """A whole worker for tests: the real engine and ib_async against the simulated gateway over TCP, and a trader who uses OrderManager.
 
-The rule kept here: the book's functions run in one thread of their own, as in life, but on the connection of the test, so that everything is undone
-after it. A test talks to the book through `desk.do`, and waits with `desk.until` for what it expects.
+The rule kept here: the book's functions run in a thread of their own, as in life, but on the connection of the test, so that all of it is
+undone afterwards. A test talks to the book through `desk.do`, and waits with `desk.until` for what it expects.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal as D
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from django.utils import timezone
 from broker.connector import IBKRConnector
 from broker.engine import Engine
 from broker.simulator.server import SimulatedGateway
+from orders import lease
 from orders.manager import OrderManager
 from orders.models import Account, AccountValue, Contract, Gateway, OrderRecord
 from orders.rules.terms import GatewayState, Side
@@ -56,12 +59,15 @@ class BookThread:
 
 
 class Skewed:
-    """A monotonic clock that a test can push forward."""
+    """The time of day and the monotonic clock, which a test can push forward together."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
-    def __call__(self) -> float:
+    def now(self) -> datetime:
+        return timezone.now() + timedelta(seconds=self.ahead)
+
+    def monotonic(self) -> float:
         return time.monotonic() + self.ahead
 
 
@@ -71,7 +77,7 @@ class Desk:
 
     gateway: SimulatedGateway
     do: BookThread
-    monotonic: Skewed = field(default_factory=Skewed)
+    time: Skewed = field(default_factory=Skewed)
     client_id: int = 17
     engine: Engine = field(init=False)
     connector: IBKRConnector = field(init=False)
@@ -84,16 +90,17 @@ class Desk:
         """The book, empty and unbound, and a trader who will be given the account when the gateway names it."""
         await self.do(make_book, "", (), timezone.now())
         await self.do(self._forget_gateway)
-        self.contract = await self.do(make_contract, "AAPL", con_id=AAPL)
+        self.contract = await self.do(lambda: Contract.objects.filter(con_id=AAPL).first() or make_contract("AAPL", con_id=AAPL))
 
     @staticmethod
     def _forget_gateway() -> None:
         Gateway.objects.update(state=GatewayState.DOWN.value)
 
-    def start(self, **options: Any) -> Engine:
+    def start(self, *, patience: float = 5.0, **options: Any) -> Engine:
         """Starts a worker; the one before, if any, must have ended."""
-        self.connector = IBKRConnector("127.0.0.1", self.gateway.port, self.client_id, clock=timezone.now, monotonic=self.monotonic)
-        self.engine = Engine(self.connector, timezone.now, self.do, monotonic=self.monotonic, **options)
+        clocks: dict[str, Any] = {"clock": self.time.now, "monotonic": self.time.monotonic}
+        self.connector = IBKRConnector("127.0.0.1", self.gateway.port, self.client_id, patience=patience, **clocks)
+        self.engine = Engine(self.connector, run_in_book=self.do, **clocks, **options)
         self.running = asyncio.create_task(self.engine.run())
         return self.engine
 
@@ -101,6 +108,14 @@ class Desk:
         """Ends the worker in order; raises what it died of."""
         self.engine.stop()
         await self.running
+
+    async def pass_time(self, seconds: float) -> None:
+        """Lets time pass on both clocks; the lease is kept meanwhile, as the worker does that is busy or waits."""
+        here = self.engine.situation
+        for step in [2.0] * int(seconds // 2) + [seconds % 2]:
+            self.time.ahead += step
+            assert await self.do(lease.renew, here.holder, here.fence, self.time.now())
+            here.renewed(self.time.monotonic())
 
     async def ready(self) -> None:
         """Waits for READY, and lets the trader trade."""
@@ -118,7 +133,7 @@ class Desk:
         self.account = Account.objects.get(code=ACCOUNTS[0])
         user = make_user("trader")
         grant(user, self.account, at=timezone.now())
-        self.manager = OrderManager(user)
+        self.manager = OrderManager(user, clock=self.time.now)
 
     async def until(self, question: Callable[[], T], seconds: float = PATIENCE) -> T:
         """Waits until the question, asked of the book, has a true answer, and gives it. Raises AssertionError with the state of things."""
@@ -133,17 +148,41 @@ class Desk:
             await asyncio.sleep(0.01)
         return answer
 
-    async def place(self, verb: str = "place_market_order", side: Side = Side.BUY, quantity: str = "100", **options: Any) -> Any:
+    async def place(
+        self,
+        verb: str = "place_market_order",
+        side: Side = Side.BUY,
+        quantity: str = "100",
+        contract: Contract | None = None,
+        **options: Any,
+    ) -> Any:
         """Asks the manager for an order, with a fresh quote behind it."""
+        what = contract or self.contract
 
         def place() -> Any:
-            quote = self.gateway.exchange.quote(self.contract.con_id)
-            make_quote(self.contract, str(quote.bid), str(quote.ask), str(quote.bid), at=timezone.now())
-            return getattr(self.manager, verb)(self.account, self.contract, side, D(quantity), **{"key": a_key(), **options})
+            quote = self.gateway.exchange.quote(what.con_id)
+            make_quote(what, str(quote.bid), str(quote.ask), str(quote.bid), at=self.time.now())
+            return getattr(self.manager, verb)(self.account, what, side, D(quantity), **{"key": a_key(), **options})
 
         order = await self.do(place)
         self.engine.wake()
         return order
+
+    async def act(self, verb: str, *args: Any, **options: Any) -> Any:
+        """Asks the manager for anything else, and rings the bell."""
+        answer = await self.do(lambda: getattr(self.manager, verb)(*args, **{"key": a_key(), **options}))
+        self.engine.wake()
+        return answer
+
+    async def command(self, line: str) -> str:
+        """A control command of the simulated gateway; it must succeed."""
+        answer = await self.gateway.command(line)
+        assert answer.startswith("ok"), answer
+        return answer.removeprefix("ok").strip()
+
+    async def broker_orders(self) -> list[dict[str, Any]]:
+        """The orders as the exchange has them: the truth that the book is compared with."""
+        return [{**one.pop("request"), **one} for one in json.loads(await self.command("orders"))]
 
     async def order_is(self, order: OrderRecord, status: str, seconds: float = PATIENCE) -> OrderRecord:
         """Waits until the order has the status, and gives it fresh."""
