@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from orders.models import Account, Contract, OrderRecord
 from orders.queries.history import HistoryFilters
 from orders.queries.quotes import quote_of
+from orders.queries.show import Ticks
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.pricing import PriceRule, stop_and_target
 from orders.rules.terms import OcaType, OrderType, Side, TimeInForce, plain
@@ -82,6 +83,7 @@ def _sentence(words: str) -> str:
 def add_refusal(form: forms.Form, message: str, field: str, rule: str) -> None:
     """Puts a refusal beside the field it names, with its rule; in the summary where it names none of the form's."""
     words = f"{_sentence(message)} ({rule})" if rule else _sentence(message)
+    field = {"contract": "symbol"}.get(field, field)
     form.add_error(field if field in form.fields else None, forms.ValidationError(words, code=rule or "refused"))
 
 
@@ -208,10 +210,11 @@ class ChangeForm(forms.Form):
 
     def __init__(self, *args: Any, order: OrderRecord, **options: Any) -> None:
         self.order = order
+        ticks = Ticks.load()
         initial = {
             "quantity": plain(order.quantity),
-            "limit_price": plain(order.limit_price) if order.limit_price is not None else "",
-            "stop_price": plain(order.stop_price) if order.stop_price is not None else "",
+            "limit_price": ticks.typed(order.contract, order.limit_price),
+            "stop_price": ticks.typed(order.contract, order.stop_price),
             "time_in_force": order.time_in_force,
         }
         super().__init__(*args, initial=initial, **options)

@@ -16,8 +16,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from orders.models import Account, AccountValue, Gateway, Incident, OrderRecord
+from orders.models import Account, AccountValue, Gateway, Incident, Lease, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
+from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
@@ -25,7 +26,7 @@ from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
 
 SILENT = timedelta(seconds=30)
-"""A worker says it is there at least every ten seconds (the liveness probe); after three missed ones nobody is."""
+"""How long what the gateway's row says may be believed where no worker holds the lease."""
 
 
 # --- the account strip ----------------------------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def gateway(now: datetime | None = None) -> GatewayPill:
     now = now or timezone.now()
     row = Gateway.objects.filter(pk=1).first()
     state = GatewayState(row.state) if row is not None else GatewayState.DOWN
-    silent = row is None or row.heard_at is None or now - row.heard_at > SILENT
+    silent = not _is_somebody_there(row, now)
     if silent and state is not GatewayState.DOWN:
         state, reason = GatewayState.DOWN, _("The worker that holds the connection has not been heard of.")
     else:
@@ -126,6 +127,13 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         reason="" if state.may_place else reason,
         since=row.since if row is not None else None,
     )
+
+
+def _is_somebody_there(row: Gateway | None, now: datetime) -> bool:
+    """Whether a worker holds the connection: its lease is alive, or it has just been heard of."""
+    if row is not None and row.heard_at is not None and now - row.heard_at <= SILENT:
+        return True
+    return Lease.objects.filter(expires_at__gt=now).exclude(holder="").exists()
 
 
 def book_kind(kind: str) -> tuple[str, str, str]:
@@ -181,7 +189,10 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     seen = visible_accounts(user)
     flagged = OrderRecord.objects.filter(Q(needs_attention=True) | Q(status=OrderStatus.UNKNOWN.value), account__in=seen)
     orders = list(flagged.select_related("account", "contract").order_by("-id")[:50])
-    incidents = Incident.objects.filter(Q(account__in=seen) | Q(order__account__in=seen) | Q(account=None, order=None), closed_at=None)
+    shown = Q(account__in=seen) | Q(order__account__in=seen)
+    if user.is_superuser:
+        shown |= Q(account=None, order=None)  # of no account here, such as another account's execution: for administrators only
+    incidents = Incident.objects.filter(shown, closed_at=None)
     ticks = Ticks.load()
     lost = [_order_todo(order, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
@@ -197,10 +208,8 @@ def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
         key=f"order-{order.pk}",
         css="red" if unknown else "amber",
         glyph="s-unknown" if unknown else "i-warn",
-        title=_("%s order unknown") % order.contract.label if unknown else words,
-        detail=f"{words} · {order.account.short}"
-        if unknown
-        else order.attention_text or order.status_text or _("Please look at this order."),
+        title=_("%s order unknown") % order.contract.label if unknown else f"{order.contract.label} {STATUS_MARKS[order.state].word}",
+        detail=" · ".join(part for part in (order.attention_text or order.status_text, words, order.account.short) if part),
         order=order.client_order_id,
         since=Moment(since, order.account.time_zone) if unknown else None,
         age=age(since, now) if unknown else "",
@@ -213,7 +222,7 @@ def _incident_todo(incident: Incident, now: datetime) -> Todo:
         key=f"incident-{incident.pk}",
         css="amber",
         glyph="i-warn",
-        title=incident.kind.replace("_", " ").capitalize(),
+        title=incident.kind.replace(".", " ").replace("_", " ").capitalize(),
         detail=incident.text,
         order=incident.order.client_order_id if incident.order else "",
         since=Moment(incident.opened_at, account.time_zone if account else "UTC"),

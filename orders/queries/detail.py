@@ -15,6 +15,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from orders.models import BrokerCommand, BrokerId, Event, Incident, OrderRecord
 from orders.models.book import Source
@@ -81,6 +82,8 @@ class OrderDetail:
     oca: str
     timeline: tuple[TimelineEntry, ...]
     executions: tuple[ExecutionRow, ...]
+    may_tend: bool
+    can_adopt: bool
     broker_ids: tuple[str, ...]
     perm_ids: tuple[str, ...]
     commands: tuple[CommandRow, ...]
@@ -119,6 +122,8 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
         oca=_oca(order),
         timeline=timeline(order),
         executions=tuple(execution_rows(order.executions.filter(counts=True))),
+        may_tend=order.account_id in context.tradable,
+        can_adopt=order.account_id in context.tradable and order.is_external and order.created_by_id is None,
         broker_ids=tuple(f"{row.client_id} / {row.ib_order_id}" for row in ids if row.ib_order_id is not None),
         perm_ids=tuple(str(row.perm_id) for row in ids if row.perm_id),
         commands=tuple(_command(command, zone) for command in _with_actor(order)),
@@ -170,9 +175,12 @@ def change_words(order: OrderRecord, command: BrokerCommand, context: Context) -
     parts = []
     for name, label in names.items():
         old, new = getattr(order, name), asked.get(name)
-        if new is None or str(new) == _plain(old):
+        if new is None or _plain(new) == _plain(old):
             continue
-        parts.append(f"{label} {_plain(old) or '–'} → {new}")
+        price = name.endswith("_price")
+        was = context.ticks.price(order.contract, old) if price else _plain(old)
+        becomes = context.ticks.price(order.contract, Decimal(str(new))) if price else new
+        parts.append(f"{label} {was} → {becomes}")
     return ", ".join(parts) or _("the same terms")
 
 
@@ -208,7 +216,7 @@ def _command(command: BrokerCommand, zone: str) -> CommandRow:
 
 def _incident(incident: Incident, zone: str) -> IncidentRow:
     return IncidentRow(
-        kind=incident.kind.replace("_", " "),
+        kind=incident.kind.replace(".", " ").replace("_", " "),
         text=incident.text,
         opened=Moment(incident.opened_at, zone),
         closed=Moment(incident.closed_at, zone) if incident.closed_at else None,
@@ -218,6 +226,32 @@ def _incident(incident: Incident, zone: str) -> IncidentRow:
 # --- the timeline ---------------------------------------------------------------------------------------------------------------------
 
 _SOURCES: dict[str, str | Promise] = {Source.BROKER: "broker", Source.RECONCILE: "reconcile", Source.SYSTEM: "engine"}
+
+
+_KINDS: dict[str, str | Promise] = {
+    "order.placed": gettext_lazy("Placed"),
+    "order.claimed": gettext_lazy("Taken up for sending"),
+    "order.released": gettext_lazy("Released"),
+    "order.sized": gettext_lazy("Quantity worked out"),
+    "unit.written": gettext_lazy("Written to the gateway"),
+    "order.changed": gettext_lazy("Changed"),
+    "order.withdrawn": gettext_lazy("Withdrawn"),
+    "order.rejected": gettext_lazy("Rejected"),
+    "order.doubtful": gettext_lazy("Became doubtful"),
+    "order.absent": gettext_lazy("Not found at the broker"),
+    "order.message": gettext_lazy("Message from the broker"),
+    "order.concluded": gettext_lazy("Ended by a person"),
+    "order.seen": gettext_lazy("Looked at by a person"),
+    "order.adopted": gettext_lazy("Adopted"),
+    "modify.asked": gettext_lazy("Change asked"),
+    "modify.claimed": gettext_lazy("Change taken up for sending"),
+    "order.change_refused": gettext_lazy("Change refused"),
+    "cancel.asked": gettext_lazy("Cancel asked"),
+    "cancel.claimed": gettext_lazy("Cancel taken up for sending"),
+    "cancel.repeated": gettext_lazy("Cancel repeated"),
+    "command.doubtful": gettext_lazy("Not known whether it arrived"),
+    "incident.opened": gettext_lazy("Incident"),
+}
 
 
 def timeline(order: OrderRecord) -> tuple[TimelineEntry, ...]:
@@ -238,7 +272,7 @@ def _entry(event: Event, zone: str) -> TimelineEntry:
         at=Moment(event.at, zone),
         css=mark.css,
         glyph="s-asked" if "cancel" in event.kind and not stepped else mark.glyph,
-        title=event.kind.replace("_", " ").capitalize(),
+        title=str(_KINDS.get(event.kind) or event.kind.replace(".", " ").replace("_", " ").capitalize()),
         text=event.text,
         step=f"{event.status_before} → {event.status_after}" if stepped else "",
         source=(event.actor.get_full_name() or event.actor.username) if person else str(_SOURCES.get(event.source, event.source)),

@@ -114,7 +114,7 @@ def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str =
     commands = context.open_commands(order)
     change = commands.get(CommandKind.MODIFY)
     place = commands.get(CommandKind.PLACE)
-    mine = order.account_id in context.tradable and not order.is_external
+    tradable = order.account_id in context.tradable
     since = order.created_at
     if order.state is OrderStatus.UNKNOWN or order.status in WORKING:
         since = order.sent_at or order.created_at
@@ -154,11 +154,17 @@ def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str =
         is_unknown=order.state is OrderStatus.UNKNOWN,
         is_external=order.is_external,
         needs_attention=order.needs_attention,
-        can_change=mine and order.state in WORKING and CommandKind.CANCEL not in commands and change is None,
-        can_cancel=mine and order.is_open and CommandKind.CANCEL not in commands,
+        can_change=tradable and not order.is_external and _may_change(order) and CommandKind.CANCEL not in commands and change is None,
+        # Of an order placed elsewhere too: whether this client may cancel it, the manager knows and says.
+        can_cancel=tradable and order.is_open and CommandKind.CANCEL not in commands,
         kin=kin,
         oca=oca,
     )
+
+
+def _may_change(order: OrderRecord) -> bool:
+    """What was not sent yet is changed here; what works, at the broker. In between nobody knows what it would change."""
+    return order.state is OrderStatus.PENDING or order.state in WORKING
 
 
 def terms_price(order: OrderRecord, ticks: Ticks) -> str:

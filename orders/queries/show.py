@@ -105,6 +105,10 @@ class Ticks:
     def price(self, contract: Contract, value: Decimal | None) -> str:
         return price(value, self.places(contract, value))
 
+    def typed(self, contract: Contract, value: Decimal | None) -> str:
+        """A price as it stands in an input: the decimals of the tick, nothing between thousands; empty for none."""
+        return "" if value is None else self.price(contract, value).replace(",", "").replace(MINUS, "-")
+
     def average(self, contract: Contract, value: Decimal | None) -> str:
         """An average price, rounded to the decimals of the tick."""
         return number(value, self.places(contract, value))

@@ -5,6 +5,7 @@ The rule it keeps: an act on an order first says, in a page of its own, what it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,14 +17,15 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
-from orders.models import Contract, OrderRecord
+from orders.manager.changing import in_scope
+from orders.models import Account, Contract, OrderRecord
 from orders.pages.forms import ChangeForm, add_refusal
 from orders.pages.permissions import account_or_404, order_or_404, require_trade
 from orders.pages.views.frame import ask, done, page, too_old
 from orders.queries import order_detail
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, quantity
-from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
+from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role
 
 
@@ -76,7 +78,7 @@ def _why_not_change(record: OrderRecord) -> list[str]:
         return [_("This order was placed elsewhere, and can only be changed there.")]
     if not record.is_open:
         return [_("This order is over: %s.") % record.status]
-    if record.state not in WORKING:
+    if record.state is not OrderStatus.PENDING and record.state not in WORKING:
         return [_("An order that is %s cannot be changed until the broker has answered.") % record.status]
     waiting = _open_commands(record)
     if CommandKind.CANCEL in waiting:
@@ -162,7 +164,7 @@ def cancel_all(request: HttpRequest, code: str) -> HttpResponse:
     require_trade(request, account)
     wanted = request.GET.get("con_id") or request.POST.get("con_id") or ""
     contract = get_object_or_404(Contract, con_id=int(wanted)) if wanted.isdigit() else None
-    orders = _open_orders(account.pk, contract)
+    orders = _open_orders(request, account, contract)
     if request.method == "POST":
         try:
             asked = OrderManager(request.user).cancel_all_orders(key=request.POST.get("key", ""), account=account, contract=contract)
@@ -173,12 +175,10 @@ def cancel_all(request: HttpRequest, code: str) -> HttpResponse:
     return ask(request, "cancel_all", "desk", _scope(account, contract, orders))
 
 
-def _open_orders(account_id: int, contract: Contract | None) -> list[OrderRecord]:
-    """What a cancel of everything reaches: open orders of the account that are ours."""
-    found = OrderRecord.objects.filter(account=account_id, status__in=[status.value for status in OPEN], is_external=False)
-    if contract is not None:
-        found = found.filter(contract=contract)
-    return list(found.select_related("contract", "parent"))
+def _open_orders(request: HttpRequest, account: Account, contract: Contract | None) -> list[OrderRecord]:
+    """What a cancel of everything reaches, by the manager's own rule."""
+    reached = in_scope(request.user, account, contract)
+    return list(OrderRecord.objects.filter(pk__in=reached).select_related("contract", "parent"))
 
 
 def _scope(account: Any, contract: Contract | None, orders: list[OrderRecord]) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def _scope(account: Any, contract: Contract | None, orders: list[OrderRecord]) -
             )
             % {"count": len(lost)}
         )
-    words.append(_("Orders of other accounts, and orders placed elsewhere, are not touched."))
+    words.append(_("Orders of other accounts, and orders that only another client can cancel, are not touched."))
     shown = [f"{order.side} {terms_words(order, ticks)}" for order in orders]
     return {
         "account": account,
@@ -214,6 +214,63 @@ def _scope(account: Any, contract: Contract | None, orders: list[OrderRecord]) -
         "shown": shown[:20],
         "more": max(0, len(shown) - 20),
     }
+
+
+# --- what a person concludes ------------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+def conclude(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """Ends an order of unknown fate by hand: somebody looked at the broker and says what he saw there."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    lines = [
+        _("Do this only after looking at TWS or the broker's own page: the order must not be there."),
+        _("Nothing is sent to the broker. Should the order live after all, its fills are still counted and an incident says so."),
+    ]
+    tended = {
+        "title": _("Mark as cancelled: %s") % _words(record),
+        "lines": lines,
+        "button": _("It is not at the broker"),
+        "asks_reason": True,
+    }
+    return _tend(request, record, tended, "conclude", lambda manager, key, reason: manager.conclude_cancelled(record, reason, key=key))
+
+
+@require_http_methods(["GET", "POST"])
+def seen(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """Takes the flag off an order that somebody has looked at."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    lines = [record.attention_text] if record.attention_text else []
+    tended = {"title": _("Looked at: %s") % _words(record), "lines": lines, "button": _("I have looked at it"), "asks_reason": False}
+    return _tend(request, record, tended, "seen", lambda manager, key, reason: manager.clear_attention(record, key=key))
+
+
+@require_http_methods(["GET", "POST"])
+def adopt(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """Puts one's name to an order that was placed elsewhere."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    lines = [_("The order was placed elsewhere. In this book it will bear your name; at the broker nothing changes.")]
+    tended = {"title": _("Adopt %s") % _words(record), "lines": lines, "button": _("Adopt it"), "asks_reason": False}
+    return _tend(request, record, tended, "adopt", lambda manager, key, reason: manager.adopt_order(record, key=key))
+
+
+def _tend(
+    request: HttpRequest, record: OrderRecord, tended: dict[str, Any], name: str, act: Callable[[OrderManager, str, str], OrderRecord]
+) -> HttpResponse:
+    problems: list[str] = []
+    reason = request.POST.get("reason", "")[:300]
+    if request.method == "POST":
+        try:
+            act(OrderManager(request.user), request.POST.get("key", ""), reason)
+        except (Refused, IllegalTransition) as error:
+            problems = [str(error)]
+        else:
+            return done(request, _("Recorded: %s") % tended["title"], _url(record), link=record.client_order_id)
+    context = {"order": record, "account": record.account, "problems": problems, "reason": reason, "url_name": name, **tended}
+    return ask(request, "tend", "history", context, refused=bool(problems))
 
 
 # --- small things ---------------------------------------------------------------------------------------------------------------------

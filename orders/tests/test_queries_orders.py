@@ -1,0 +1,136 @@
+"""Orders as families: what belongs together, what is shown, and what stands beside the status."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from orders import queries
+from orders.rules.lifecycle import OrderStatus
+from orders.rules.terms import CommandKind, CommandState
+from orders.tests import factories
+from orders.tests.seats import Seats, take_seats
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def seats() -> Seats:
+    return take_seats()
+
+
+def test_a_bracket_is_one_family_with_its_filled_parent(seats: Seats) -> None:
+    entry, target, stop = seats.bracket(filled="100")
+    (family,) = queries.order_families(seats.trader)
+    assert family.unit_id == f"family-{entry.pk}"
+    assert [row.pk for row in family.rows] == [entry.pk, target.pk, stop.pk]
+    assert [row.kin for row in family.rows] == ["kin-head", "kin-mid", "kin-end"]
+    assert [row.oca for row in family.rows] == ["", "a", "b"]
+    assert family.rows[0].is_done
+
+
+def test_a_family_leaves_the_working_scope_with_its_last_open_member(seats: Seats) -> None:
+    entry, target, stop = seats.bracket(filled="100")
+    for order in (target, stop):
+        order.status, order.status_basis = OrderStatus.CANCELLED.value, "broker"
+        order.save()
+    assert queries.order_families(seats.trader) == []
+    assert queries.order_families(seats.trader, roots={entry.pk}) == []
+    assert [family.root_id for family in queries.order_families(seats.trader, scope="today")] == [entry.pk]
+
+
+def test_an_oca_group_is_one_family_and_the_target_stands_above_the_stop(seats: Seats) -> None:
+    stop, target = seats.oca_pair()
+    (family,) = queries.order_families(seats.trader)
+    assert family.root_id == stop.pk
+    assert [row.pk for row in family.rows] == [target.pk, stop.pk]
+    assert [row.oca for row in family.rows] == ["a", "b"]
+
+
+def test_any_member_leads_to_its_family(seats: Seats) -> None:
+    entry, target, stop = seats.bracket()
+    first, second = seats.oca_pair()
+    single = seats.order()
+    assert queries.family_roots([stop.pk, target.pk]) == {entry.pk}
+    assert queries.family_roots([second.pk]) == {first.pk}
+    assert queries.family_roots([single.pk, stop.pk]) == {single.pk, entry.pk}
+
+
+def test_the_newest_family_comes_first(seats: Seats) -> None:
+    older, newer = seats.order(), seats.order()
+    assert [family.root_id for family in queries.order_families(seats.trader)] == [newer.pk, older.pk]
+
+
+def test_today_begins_with_the_trading_day_of_the_account(seats: Seats) -> None:
+    old = seats.order(status=OrderStatus.FILLED, filled_quantity=Decimal(100))
+    old.created_at = old.closed_at = seats.now - timedelta(days=3)
+    old.save()
+    new = seats.order(status=OrderStatus.REJECTED)
+    assert [family.root_id for family in queries.order_families(seats.trader, scope="today")] == [new.pk]
+
+
+def test_orders_of_accounts_one_may_not_see_do_not_exist(seats: Seats) -> None:
+    seats.order()
+    assert queries.order_families(seats.stranger) == []
+    assert len(queries.order_families(seats.viewer)) == 1
+    other = factories.make_account("DU2")
+    assert queries.order_families(seats.trader, account=other) == []
+
+
+def test_intent_stands_beside_the_status(seats: Seats) -> None:
+    order = seats.order(filled_quantity=Decimal(40))
+    seats.command(order, CommandKind.CANCEL)
+    (row,) = queries.order_families(seats.trader)[0].rows
+    assert (row.status, str(row.mark.word)) == ("WORKING", "CANCEL ASKED")
+    assert (row.filled, row.quantity) == ("40", "100")
+    assert not row.can_cancel
+    assert not row.can_change
+
+
+def test_a_change_shows_the_price_asked_for(seats: Seats) -> None:
+    order = seats.order()
+    seats.command(order, CommandKind.MODIFY, terms={"limit_price": "99.60", "stop_price": None})
+    (row,) = queries.order_families(seats.trader)[0].rows
+    assert (row.price, row.next_price, str(row.mark.word)) == ("99.50", "99.60", "CHANGE ASKED")
+    assert row.can_cancel
+
+
+def test_a_settled_command_is_no_intent(seats: Seats) -> None:
+    order = seats.order()
+    seats.command(order, CommandKind.CANCEL, CommandState.REFUSED)
+    (row,) = queries.order_families(seats.trader)[0].rows
+    assert str(row.mark.word) == "WORKING"
+    assert row.can_cancel
+
+
+def test_an_unknown_order_stays_unknown_whatever_is_asked(seats: Seats) -> None:
+    order = seats.order(status=OrderStatus.UNKNOWN)
+    seats.command(order, CommandKind.CANCEL)
+    (family,) = queries.order_families(seats.trader)
+    assert family.rows[0].is_unknown
+    assert str(family.rows[0].mark.word) == "UNKNOWN"
+    assert "AAPL UNKNOWN" in family.alert
+
+
+def test_a_closing_order_that_waits_says_so(seats: Seats) -> None:
+    order = seats.order("SELL", "MKT", status=OrderStatus.PENDING)
+    seats.command(order, CommandKind.PLACE, CommandState.PENDING, after=["DBTEST-1"])
+    (row,) = queries.order_families(seats.trader)[0].rows
+    assert str(row.mark.word) == "WAITS"
+
+
+def test_only_who_may_trade_is_offered_acts(seats: Seats) -> None:
+    seats.order()
+    assert queries.order_families(seats.trader)[0].rows[0].can_cancel
+    viewed = queries.order_families(seats.viewer)[0].rows[0]
+    assert not viewed.can_cancel
+    assert not viewed.can_change
+
+
+def test_the_number_of_queries_does_not_grow_with_the_orders(seats: Seats, django_assert_max_num_queries) -> None:
+    for _number in range(12):
+        seats.bracket()
+    with django_assert_max_num_queries(6):
+        assert len(queries.order_families(seats.trader)) == 12
