@@ -39,6 +39,8 @@ def submit(
     Raises `Refused`: what `work` refused (stored too), KEY where the key is missing or too long, KEY_REUSED where the key was used for
     another request.
     """
+    if actor is None or actor.pk is None:
+        raise Refused("USER_INACTIVE", "Sign in first.")
     if not isinstance(key, str) or not 0 < len(key) <= 64:
         raise Refused("KEY", "Every request needs a key of 1 to 64 characters.", field="key")
     digest = payload_hash(verb, payload)

@@ -74,7 +74,8 @@ def _left_to_close(b: OpenBook, order: OrderRecord) -> tuple[Decimal | None, Dec
     position = position_of(order.account, order.contract)
     if position is None or closing_side(position.quantity) is not side:
         return Decimal(0), Decimal(0)
-    newer = Execution.objects.filter(account=order.account, contract=order.contract, counts=True, received_at__gt=position.reported_at)
+    # By seq, not by time: one batch of messages may bring both, and only their order tells which knew of the other.
+    newer = Execution.objects.filter(account=order.account, contract=order.contract, counts=True, seq__gt=position.seq)
     moves = [(Side(row.side).sign * row.quantity, row.received_at) for row in newer]
     if not moves:
         return left, left

@@ -30,11 +30,12 @@ _numbers = count(1)
 
 def make_book(kind: BookKind | str = BookKind.SIMULATED, accounts: tuple[str, ...] = (), at: datetime = NOW) -> Book:
     """The book and the gateway's row, bound to a simulated gateway that is READY unless said otherwise."""
-    row, _ = Book.objects.get_or_create(pk=1, defaults={"install": "TEST", "created_at": at})
-    Book.objects.filter(pk=1).update(kind=str(kind), bound_accounts=list(accounts))
-    Gateway.objects.update_or_create(pk=1, defaults={"state": GatewayState.READY.value, "since": at, "heard_at": at, "client_id": 17})
-    row.refresh_from_db()
-    return row
+    Book.objects.get_or_create(pk=1, defaults={"install": "TEST", "created_at": at})
+    gateway, _ = Gateway.objects.get_or_create(pk=1, defaults={"since": at})
+    with book(at=at) as b, b.event("book.bound", source=Source.BROKER) as fact:
+        fact.set(b.row, kind=str(kind), bound_accounts=list(accounts))
+        fact.set(gateway, state=GatewayState.READY.value, since=at, heard_at=at, client_id=17)
+    return Book.objects.get(pk=1)
 
 
 def make_user(username: str = "", **fields: Any) -> User:

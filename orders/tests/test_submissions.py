@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 
 from orders import signals
 from orders.errors import Refused
@@ -83,6 +84,13 @@ def test_every_request_needs_a_key(desk: Desk, key: str) -> None:
         desk.buy(key=key)
     assert refused.value.code == "KEY"
     assert not Submission.objects.exists()
+
+
+def test_nobody_without_a_name_gets_in(desk: Desk) -> None:
+    desk.manager = OrderManager(AnonymousUser(), clock=lambda: desk.now)
+    with pytest.raises(Refused) as refused:
+        desk.buy()
+    assert refused.value.code == "USER_INACTIVE"
 
 
 def test_a_bracket_that_is_refused_at_its_last_leg_leaves_nothing(desk: Desk) -> None:
