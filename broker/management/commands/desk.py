@@ -1,7 +1,7 @@
 """The verbs of the desk on the command line, for when the web is down: `manage.py desk buy AAPL 100 --limit 233.33 --user trader1`.
 
-The same door as the pages (OrderManager), the same limits, the same record. It writes to the book; the worker sends. Exit code 0: done,
-1: refused or not found (the rule is named), 2: the words of the command are wrong.
+The same door as the pages (OrderManager), the same limits, the same record. It writes to the book; the worker sends. Exit code 0: done, or
+on its way when the wait was over; 1: refused by us or by the broker (the rule or code is named), or not found; 2: the words are wrong.
 """
 
 from __future__ import annotations
@@ -9,22 +9,27 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 from django.utils import timezone
 
 from orders import inquiries
-from orders.errors import Refused
+from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
 from orders.models import Account, BrokerCommand, Contract, Inquiry, OrderRecord, Quote
+from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import OPEN_COMMANDS, OcaType, Side, TimeInForce, plain
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OcaType, Side, TimeInForce, plain
+from orders.trading_day import trading_day
 
 POLL_SECONDS = 0.1
 QUOTE_SECONDS = 5.0
@@ -40,7 +45,7 @@ class Command(BaseCommand):
         def verb(name: str, help_text: str) -> ArgumentParser:
             child = verbs.add_parser(name, help=help_text)
             child.add_argument("--user", required=True, help="the user of the desk who acts; limits and access are this user's")
-            child.add_argument("--account", help="account code; needed where the user may use several")
+            child.add_argument("--account", help="account code; needed where the user may trade several")
             return child
 
         def writing(name: str, help_text: str) -> ArgumentParser:
@@ -51,23 +56,29 @@ class Command(BaseCommand):
             )
             return child
 
+        def placing(name: str, help_text: str) -> ArgumentParser:
+            child = writing(name, help_text)
+            child.add_argument("--outside-rth", action="store_true", help="also outside regular trading hours")
+            child.add_argument("--again", action="store_true", help="a second order like the one just placed is meant")
+            return child
+
         verb("list", "open orders").add_argument("--all", action="store_true", help="today's finished orders too")
         verb("positions", "positions as the broker reports them")
         for name in ("buy", "sell"):
-            child = writing(name, f"{name} a contract: market unless --limit or --stop is given")
+            child = placing(name, f"{name} a contract: market unless --limit or --stop is given")
             _instrument(child)
             child.add_argument("quantity", type=_number)
             child.add_argument("--limit", type=_number, metavar="PRICE")
             child.add_argument("--stop", type=_number, metavar="PRICE")
             child.add_argument("--gtc", action="store_true", help="good till cancelled instead of DAY")
-        child = writing("bracket", "an entry with a take profit and a stop loss")
+        child = placing("bracket", "an entry with a take profit and a stop loss")
         child.add_argument("side", choices=["buy", "sell"])
         _instrument(child)
         child.add_argument("quantity", type=_number)
         child.add_argument("--limit", type=_number, metavar="PRICE", help="limit price of the entry; market where missing")
         child.add_argument("--target", type=_number, metavar="PRICE", required=True)
         child.add_argument("--stop", type=_number, metavar="PRICE", required=True)
-        child = writing("protect", "stop and target on a position, in one OCA group")
+        child = placing("protect", "stop and target on a position, in one OCA group")
         _instrument(child)
         child.add_argument("--quantity", type=_number, help="how much of the position (all that is not protected yet)")
         child.add_argument("--entry", type=_number, metavar="PRICE", help="the price the percentages count from (average cost)")
@@ -94,6 +105,8 @@ class Command(BaseCommand):
             run(OrderManager(user), **options)
         except Refused as refused:
             raise CommandError(f"Refused ({refused.code}): {refused.message}") from None
+        except IllegalTransition as illegal:
+            raise CommandError(f"Refused: {illegal}.") from None
 
     # --- the verbs ----------------------------------------------------------------------------------------------------------------
 
@@ -101,9 +114,10 @@ class Command(BaseCommand):
         account = self._account(manager, options["account"], required=False)
         found = manager.get_open_orders(account)
         if options["all"]:
-            since = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-            accounts = [account] if account else manager.accounts()
-            found = OrderRecord.objects.filter(account__in=accounts, created_at__gte=since).select_related("account", "contract")
+            now, accounts = timezone.now(), [account] if account else manager.accounts()
+            today = [Q(account=one, created_at__gte=trading_day(one, now).start) for one in accounts]
+            seen = Q(pk__in=[order.pk for order in found])
+            found = OrderRecord.objects.filter(reduce(or_, today, seen)).select_related("account", "contract")
         self._orders(found)
 
     def do_positions(self, manager: OrderManager, **options: Any) -> None:
@@ -122,7 +136,7 @@ class Command(BaseCommand):
     def _single(self, manager: OrderManager, side: Side, **options: Any) -> None:
         account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
         limit, stop, quantity = options["limit"], options["stop"], options["quantity"]
-        more = {"key": _key(options), "time_in_force": TimeInForce.GTC if options["gtc"] else TimeInForce.DAY}
+        more = {**_more(options), "time_in_force": TimeInForce.GTC if options["gtc"] else TimeInForce.DAY}
         if limit is not None and stop is not None:
             order = manager.place_stop_limit_order(account, contract, side, quantity, stop, limit, **more)
         elif stop is not None:
@@ -142,7 +156,7 @@ class Command(BaseCommand):
             limit_price=options["limit"],
             take_profit_price=options["target"],
             stop_loss_price=options["stop"],
-            key=_key(options),
+            **_more(options),
         )
         self._report(orders, options["wait"])
 
@@ -155,7 +169,7 @@ class Command(BaseCommand):
             stop_loss=options["stop_loss"],
             profit_target=options["profit_target"],
             oca_type=OcaType(options["oca_type"]),
-            key=_key(options),
+            **_more(options),
         )
         self._report(orders, options["wait"])
 
@@ -169,16 +183,16 @@ class Command(BaseCommand):
             stop_price=options["stop"],
             time_in_force=TimeInForce.GTC if options["gtc"] else None,
         )
-        self._report([order], options["wait"])
+        self._report([order], options["wait"], CommandKind.MODIFY)
 
     def do_cancel(self, manager: OrderManager, **options: Any) -> None:
         order = self._order(manager, options["order"])
         manager.cancel_order(order, key=_key(options))
-        self._report([order], options["wait"])
+        self._report([order], options["wait"], CommandKind.CANCEL)
 
     def do_cancel_all(self, manager: OrderManager, **options: Any) -> None:
         orders = manager.cancel_all_orders(key=_key(options), account=self._account(manager, options["account"], required=False))
-        self._report(orders, options["wait"])
+        self._report(orders, options["wait"], CommandKind.CANCEL)
 
     def do_close(self, manager: OrderManager, **options: Any) -> None:
         account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
@@ -194,18 +208,23 @@ class Command(BaseCommand):
             return accounts[code]
         if not required:
             return None
-        if len(accounts) != 1:
-            raise CommandError(f"--account is needed: this user may see {', '.join(accounts) or 'no account'}.")
-        return next(iter(accounts.values()))
+        mine = list(tradable_accounts(manager.actor))
+        if len(mine) != 1:
+            raise CommandError(f"--account is needed: this user may trade {', '.join(one.code for one in mine) or 'no account'}.")
+        return mine[0]
 
     def _order(self, manager: OrderManager, name: str) -> OrderRecord:
+        """By its whole name, whatever has become of it since, so that a repeated request gets its answer; else by how an open one ends."""
+        whole = OrderRecord.objects.filter(account__in=manager.accounts(), client_order_id=name.upper())
+        if order := whole.select_related("account", "contract").first():
+            return order
         found = [order for order in manager.get_open_orders() if order.client_order_id.upper().endswith(name.upper())]
         if len(found) != 1:
             raise CommandError(f"{name}: {'no open order' if not found else f'{len(found)} open orders'} of this user's end so.")
         return found[0]
 
     def _quoted(self, manager: OrderManager, options: dict[str, Any]) -> Contract:
-        """The contract, once a quote of it is there, which the limits weigh orders by. Without a worker it goes on, to be refused in words."""
+        """The contract, once there is a quote, which the limits weigh orders by. Without a worker it goes on, to be refused in words."""
         contract = self._contract(manager, options)
         asked_at = timezone.now()
         inquiries.watch_ticket(manager.actor, contract, asked_at)
@@ -213,13 +232,12 @@ class Command(BaseCommand):
         return contract
 
     def _contract(self, manager: OrderManager, options: dict[str, Any]) -> Contract:
-        """By conId, or by symbol: from the book where it names one contract, else asked of the broker."""
+        """By conId, or by symbol and type: from the book where that names one contract, else asked of the broker."""
         wanted = str(options["symbol"]).upper()
-        known = Contract.objects.filter(detailed_at__isnull=False, sec_type=options["sec_type"])
-        known = known.filter(con_id=int(wanted)) if wanted.isdigit() else known.filter(symbol=wanted)
-        if known.count() == 1:
-            return known.get()
-        arguments: dict[str, Any] = {"con_id": int(wanted)} if wanted.isdigit() else {"symbol": wanted, "sec_type": options["sec_type"]}
+        arguments: dict[str, Any] = {"con_id": int(wanted)} if wanted.isdecimal() else {"symbol": wanted, "sec_type": options["sec_type"]}
+        known = list(Contract.objects.filter(detailed_at__isnull=False, **arguments)[:2])
+        if len(known) == 1:
+            return known[0]
         asked = inquiries.ask(Inquiry.Kind.CONTRACT, arguments, manager.actor, timezone.now())
         answered = inquiries.wait_for(asked.pk, 5.0)
         if answered.state != Inquiry.State.ANSWERED:
@@ -232,13 +250,18 @@ class Command(BaseCommand):
 
     # --- saying what came of it ---------------------------------------------------------------------------------------------------
 
-    def _report(self, orders: Sequence[OrderRecord], wait: float) -> None:
-        """Prints the orders as the broker left them, or as they are when the wait is over."""
+    def _report(self, orders: Sequence[OrderRecord], wait: float, kind: CommandKind = CommandKind.PLACE) -> None:
+        """Prints the orders as the broker left them, or as they are when the wait is over. CommandError where it was refused."""
         keys = [order.pk for order in orders]
         unsettled = OrderRecord.objects.filter(pk__in=keys, status__in=[OrderStatus.PENDING, OrderStatus.SENT])
         asked = BrokerCommand.objects.filter(order__in=keys, state__in=OPEN_COMMANDS)
-        _until(lambda: not unsettled.exists() and not asked.exists(), wait)
+        if not _until(lambda: not unsettled.exists() and not asked.exists(), wait):
+            self.stderr.write(f"The broker's word did not come within {wait:g} s; what was asked stands.")
         self._orders(OrderRecord.objects.filter(pk__in=keys).select_related("account", "contract").order_by("pk"))
+        newest = {command.order_id: command for command in BrokerCommand.objects.filter(order__in=keys, kind=kind).order_by("pk")}
+        for command in newest.values():
+            if command.state in (CommandState.REFUSED, CommandState.WITHDRAWN):
+                raise CommandError(f"{command.state.capitalize()} ({command.code}): {command.text}")
 
     def _orders(self, orders: Iterable[OrderRecord]) -> None:
         self._table(
@@ -271,11 +294,14 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    """Asks until the condition holds or the time is over."""
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Asks until the condition holds (True) or the time is over (False)."""
     deadline, never = time.monotonic() + seconds, threading.Event()
-    while not condition() and time.monotonic() < deadline:
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
         never.wait(POLL_SECONDS)
+    return True
 
 
 def _instrument(parser: ArgumentParser) -> None:
@@ -287,14 +313,19 @@ def _number(text: str) -> Decimal:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text} is not a number") from None
+        raise ArgumentTypeError(f"{text} is not a number") from None
     if not value.is_finite():
-        raise ValueError(f"{text} is not a number")
+        raise ArgumentTypeError(f"{text} is not a number")
     return value
 
 
 def _key(options: dict[str, Any]) -> str:
     return options["key"] or uuid.uuid4().hex
+
+
+def _more(options: dict[str, Any]) -> dict[str, Any]:
+    """What every placing verb takes beside its terms."""
+    return {"key": _key(options), "outside_rth": options["outside_rth"], "confirm_duplicate": options["again"]}
 
 
 def _price(value: Decimal | None) -> str:
