@@ -87,6 +87,7 @@ def apply(reports: Sequence[Report], *, now: datetime, client_id: int, fence: in
         if fence is not None:
             lease.check(fence)
         work = Work(b, client_id=client_id, source=source)
+        executions.look_up(work, reports)
         for report in reports:
             refused += not _take(work, report)
         if work.some_order_closed:

@@ -16,7 +16,7 @@ from orders.intake import names, status
 from orders.intake.work import Change, Work, clip, stored
 from orders.models import Account, CommissionReport, Execution, OrderRecord
 from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus
-from orders.rules.reports import CommissionReported, ExecutionReported, Question
+from orders.rules.reports import CommissionReported, ExecutionReported, Question, Report
 from orders.rules.terms import plain
 
 
@@ -28,9 +28,19 @@ def split(exec_id: str) -> tuple[str, int]:
     return root, int(digits)
 
 
+def look_up(work: Work, reports: Sequence[Report]) -> None:
+    """Finds what the book has of a batch already, in two queries: a snapshot repeats every execution of the day."""
+    executions = [report.exec_id for report in reports if isinstance(report, ExecutionReported)]
+    commissions = [report.exec_id for report in reports if isinstance(report, CommissionReported)]
+    if executions:
+        work.known_executions = {row.exec_id: row for row in Execution.objects.filter(exec_id__in=executions).select_related("account")}
+    if commissions:
+        work.known_commissions = {row.exec_id: row for row in CommissionReport.objects.filter(exec_id__in=commissions)}
+
+
 def take_execution(work: Work, report: ExecutionReported) -> None:
     """Keeps an execution once, whoever the order belongs to, and counts it where it belongs to an order of the book."""
-    known = Execution.objects.filter(exec_id=report.exec_id).first()
+    known = work.known_executions.get(report.exec_id) or Execution.objects.filter(exec_id=report.exec_id).first()
     if known is not None:
         _compare(work, known, report)
         return
@@ -186,7 +196,7 @@ def take_commission(work: Work, report: CommissionReported) -> None:
         "currency": clip(report.currency, 8),
         "realized_pnl": None if report.realized_pnl is None else stored(report.realized_pnl),
     }
-    known = CommissionReport.objects.filter(exec_id=report.exec_id).first()
+    known = work.known_commissions.get(report.exec_id) or CommissionReport.objects.filter(exec_id=report.exec_id).first()
     if known is not None and all(getattr(known, name) == value for name, value in values.items()):
         return
     execution = Execution.objects.select_related("account", "order").filter(exec_id=report.exec_id).first()

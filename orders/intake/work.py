@@ -17,7 +17,7 @@ from django.db.models import Model
 from django.dispatch import Signal
 
 from orders.book import Fact, OpenBook
-from orders.models import Account, BrokerCommand, BrokerId, Incident, OrderRecord
+from orders.models import Account, BrokerCommand, BrokerId, CommissionReport, Execution, Incident, OrderRecord
 from orders.models.book import Source
 from orders.rules.lifecycle import Evidence, OrderStatus
 from orders.rules.reports import Question
@@ -56,6 +56,8 @@ class Work:
     client_id: int
     source: Source
     ask: set[Question] = field(default_factory=set)
+    known_executions: dict[str, Execution] = field(default_factory=dict)  # those of the batch that were in the book before it
+    known_commissions: dict[str, CommissionReport] = field(default_factory=dict)
     some_order_closed: bool = False
     executions: int = 0
     external: int = 0

@@ -11,7 +11,7 @@ import pytest
 
 from orders import intake
 from orders.errors import Refused
-from orders.lease import LeaseLost, acquire
+from orders.lease import LeaseLost, acquire, release
 from orders.models import Account, AccountValue, Book, Contract, Event, Gateway, MarketRule, OrderRecord, Position, PositionValue, Quote
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import (
@@ -153,7 +153,9 @@ def test_the_gateway_makes_an_event_only_when_its_state_or_reason_differs(desk: 
 def test_a_fence_that_is_not_the_newest_changes_nothing(desk: Desk) -> None:
     order = desk.order()
     old = acquire("one", NOW)
-    newest = acquire("two", NOW + timedelta(minutes=1))
+    assert old is not None
+    release("one", old)
+    newest = acquire("two", NOW)
     with pytest.raises(LeaseLost):
         intake.apply([desk.says(order, "Submitted")], now=NOW, client_id=CLIENT, fence=old)
     assert desk.fresh(order).state is OrderStatus.SENT
