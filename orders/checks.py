@@ -26,6 +26,8 @@ from orders.rules.pricing import check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
 from orders.rules.tickets import TicketError
 
+_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE)
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -89,8 +91,19 @@ def limits_for(account: Account, user: Any) -> dict[str, Decimal]:
     return effective(Limit.objects.filter(scopes).values_list("rule", "value"))
 
 
-def breaches(b: OpenBook, drafts: Sequence[Draft], user: Any, *, confirm_duplicate: bool, leaving: Collection[int] = ()) -> list[Breach]:
-    """Every breach of a limit by the orders of one unit, judged together. `leaving`: open orders that will be gone before these go."""
+def breaches(
+    b: OpenBook,
+    drafts: Sequence[Draft],
+    user: Any,
+    *,
+    confirm_duplicate: bool = False,
+    at_claim: bool = False,
+    leaving: Collection[int] = (),
+) -> list[Breach]:
+    """Every breach of a limit by the orders of one unit, judged together.
+
+    `at_claim`: they were accepted before. `leaving`: open orders that will be gone before these go.
+    """
     first = drafts[0].order
     limits = limits_for(first.account, user)
     apart = {draft.order.pk for draft in drafts if draft.order.pk} | set(leaving)
@@ -98,9 +111,13 @@ def breaches(b: OpenBook, drafts: Sequence[Draft], user: Any, *, confirm_duplica
     for index, draft in enumerate(drafts):
         earlier = sum(1 for other in drafts[:index] if other.terms.side is draft.terms.side)
         facts = _facts(b, draft, apart, earlier)
-        if index == 0 and not draft.order.pk and not confirm_duplicate:
+        if index == 0 and not draft.order.pk:
             facts = replace(facts, duplicate_age_seconds=_duplicate_age(draft, user, b.now, limits[Rule.DUPLICATE_SECONDS]))
-        breached = check(_proposal(draft, drafts, facts, limits, confirm_duplicate, leaving), facts, limits)
+        market = fresh_market(facts, limits)
+        proposal = replace(
+            _proposal(draft, drafts, facts.position, market, leaving), confirm_duplicate=confirm_duplicate, accepted=at_claim
+        )
+        breached = check(proposal, facts, limits)
         found += breached if draft.is_change else [in_ticket(draft.order, breach) for breach in breached]
     return found
 
@@ -116,39 +133,29 @@ def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
     return replace(breach, field=names.get(breach.field, breach.field))
 
 
-def _proposal(
-    draft: Draft,
-    drafts: Sequence[Draft],
-    facts: Facts,
-    limits: dict[str, Decimal],
-    confirm_duplicate: bool,
-    leaving: Collection[int],
-) -> Proposal:
+def _proposal(draft: Draft, drafts: Sequence[Draft], position: Decimal, market: Market | None, leaving: Collection[int]) -> Proposal:
     order, parent = draft.order, draft.order.parent
-    waits = False
-    if parent is not None:
-        entry = next((other.terms for other in drafts if other.order is parent), None) or parent.terms
-        reduces = draft.terms.quantity <= entry.quantity
-        waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(entry, fresh_market(facts, limits))
-    else:
-        reduces = facts.position != 0 and _is_reduction(draft, leaving)
-    return Proposal(
-        terms=draft.terms,
-        role=Role(order.role),
-        reduces=reduces,
-        waits=waits,
-        is_change=draft.is_change,
-        confirm_duplicate=confirm_duplicate or order.pk is not None,
-    )
+    plain = Proposal(terms=draft.terms, role=Role(order.role), is_change=draft.is_change)
+    if parent is None:
+        reduces = position != 0 and _is_reduction(draft, leaving)
+        # Moving the price of an exit that the position has shrunk below takes nothing more from it.
+        grows = not draft.is_change or draft.terms.quantity > order.quantity
+        return replace(plain, reduces=reduces, exceeds=plain.role in _EXITS and grows and not reduces)
+    entry = next((other.terms for other in drafts if other.order is parent), None) or parent.terms
+    waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(entry, market)
+    return replace(plain, reduces=draft.terms.quantity <= entry.quantity, waits=waits)
 
 
 def _is_reduction(draft: Draft, leaving: Collection[int]) -> bool:
-    """Proven to only reduce the position: with all other exits it takes no more than is there. Its own OCA group is no other exit."""
+    """Proven to only reduce the position: with all exits before it, it takes no more than is there. Its own OCA group is no other exit."""
     order = draft.order
-    own = {order.pk} if order.pk else set()
+    apart = set(leaving)
+    if order.pk:
+        same = OrderRecord.objects.filter(account=order.account, contract=order.contract, status=OrderStatus.PENDING.value)
+        apart |= {order.pk, *same.filter(pk__gt=order.pk).values_list("pk", flat=True)}
     if order.oca_group_id is not None:
-        own |= set(OrderRecord.objects.filter(oca_group_id=order.oca_group_id).values_list("pk", flat=True))
-    left = unprotected(order.account, order.contract, draft.terms.side, without=own | set(leaving))
+        apart |= set(OrderRecord.objects.filter(oca_group_id=order.oca_group_id).values_list("pk", flat=True))
+    left = unprotected(order.account, order.contract, draft.terms.side, without=apart)
     return draft.terms.quantity - order.filled_quantity <= left
 
 

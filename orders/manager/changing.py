@@ -74,7 +74,7 @@ def modify(
         words = f"{plain(order.filled_quantity)} are filled already; the quantity must be above that. To stop the rest, cancel it."
         raise Refused("BELOW_FILLED", words, field="quantity", limit=order.filled_quantity, actual=terms.quantity)
     refuse(checks.fits_contract(order.contract, terms, resized=terms.quantity != order.quantity))
-    found = checks.breaches(b, [Draft(order, terms, is_change=True)], user, confirm_duplicate=True)
+    found = checks.breaches(b, [Draft(order, terms, is_change=True)], user)
     refuse(found[0] if found else None)
     if order.state is OrderStatus.PENDING:
         _change_now(b, user, order, terms)

@@ -71,5 +71,5 @@ def _with_entries(exits: list[OrderRecord]) -> list[OrderRecord]:
 def _check(b: OpenBook, placing: Placing, draft: Draft, leaving: list[OrderRecord]) -> None:
     refuse(checks.fits_contract(placing.contract, draft.terms, resized=False))
     gone = [order.pk for order in leaving]
-    found = checks.breaches(b, [draft], placing.user, confirm_duplicate=True, leaving=gone)
+    found = checks.breaches(b, [draft], placing.user, leaving=gone)
     refuse(found[0] if found else None)

@@ -157,7 +157,7 @@ def _checked(b: OpenBook, drafts: list[Draft], first: BrokerCommand) -> Breach |
     account = first.order.account
     if (breach := checks.permission(b, first.actor, account)) is not None:
         return breach
-    found = checks.breaches(b, drafts, first.actor, confirm_duplicate=True)
+    found = checks.breaches(b, drafts, first.actor, at_claim=True)
     return found[0] if found else None
 
 

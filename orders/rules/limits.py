@@ -6,74 +6,29 @@ Only proven reductions of a position pass without them, because a desk must alwa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
+from orders.rules.limit_table import HALTED, REDUCE_ONLY, RULES, Rule, RuleSetting, effective
 from orders.rules.terms import OrderTerms, OrderType, Role, Side, plain
 
-
-class Rule(StrEnum):
-    """The coded reasons. Those of `RULES` have a value that people set; the others follow from the market."""
-
-    TRADING_STATE = "TRADING_STATE"
-    MAX_QUANTITY = "MAX_QUANTITY"
-    MAX_NOTIONAL = "MAX_NOTIONAL"
-    MAX_POSITION = "MAX_POSITION"
-    MAX_DAILY_LOSS = "MAX_DAILY_LOSS"
-    MAX_OPEN_ORDERS = "MAX_OPEN_ORDERS"
-    PRICE_COLLAR = "PRICE_COLLAR"
-    QUOTE_SECONDS = "QUOTE_SECONDS"
-    DELAYED_QUOTES = "DELAYED_QUOTES"
-    DUPLICATE_SECONDS = "DUPLICATE_SECONDS"
-    STOP_THROUGH_MARKET = "STOP_THROUGH_MARKET"
-    TARGET_THROUGH_MARKET = "TARGET_THROUGH_MARKET"
-
-
-@dataclass(frozen=True)
-class RuleSetting:
-    """One rule's default and words. `default` None: not applied until somebody sets it. `strictest` picks among several rows."""
-
-    default: Decimal | None
-    strictest: str  # "min" or "max"
-    unit: str
-    meaning: str
-
-
-def _setting(default: str | None, strictest: str, unit: str, meaning: str) -> RuleSetting:
-    return RuleSetting(None if default is None else Decimal(default), strictest, unit, meaning)
-
-
-# Rows of the desk, the account and the user apply together, and the strictest decides. The default stands only where no row applies.
-RULES: dict[Rule, RuleSetting] = {
-    Rule.TRADING_STATE: _setting("0", "max", "state", "0 trades, 1 only reduces positions, 2 is halted: cancels only"),
-    Rule.MAX_QUANTITY: _setting("10000", "min", "units", "largest quantity of one order"),
-    Rule.MAX_NOTIONAL: _setting("250000", "min", "base currency", "largest worth of one order: price x quantity x multiplier"),
-    Rule.MAX_POSITION: _setting("50000", "min", "units", "largest position in one contract, working orders of that side counted as filled"),
-    Rule.MAX_DAILY_LOSS: _setting(None, "min", "base currency", "loss of the day from which on positions may only be reduced"),
-    # IB refuses the 16th active order per contract, side and account (its knowledge base; older pages say 20).
-    Rule.MAX_OPEN_ORDERS: _setting("15", "min", "orders", "open orders per contract, side and account"),
-    Rule.PRICE_COLLAR: _setting("0.10", "min", "fraction", "how far through the market an order may trade"),
-    Rule.QUOTE_SECONDS: _setting("60", "min", "seconds", "how old the quote may be that market and stop orders are judged by"),
-    Rule.DELAYED_QUOTES: _setting("0", "min", "0 or 1", "1: on a live book delayed quotes may stand in for live ones"),
-    Rule.DUPLICATE_SECONDS: _setting("3", "max", "seconds", "the same order again within this time needs a confirmation"),
-}
-
-REDUCE_ONLY, HALTED = Decimal(1), Decimal(2)
-
-
-def effective(rows: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
-    """The limits that decide: of the rows (rule, value) that apply the strictest, else the default. Rules without either are left out."""
-    given: dict[str, list[Decimal]] = {}
-    for rule, value in rows:
-        given.setdefault(rule, []).append(value)
-    limits = {}
-    for rule, setting in RULES.items():
-        values = given.get(rule.value) or ([] if setting.default is None else [setting.default])
-        if values:
-            limits[rule.value] = min(values) if setting.strictest == "min" else max(values)
-    return limits
+__all__ = [
+    "HALTED",
+    "REDUCE_ONLY",
+    "RULES",
+    "Breach",
+    "Facts",
+    "Market",
+    "Proposal",
+    "Rule",
+    "RuleSetting",
+    "check",
+    "effective",
+    "fresh_market",
+    "notional",
+    "trades_now",
+]
 
 
 @dataclass(frozen=True)
@@ -115,7 +70,9 @@ class Proposal:
     role: Role = Role.SINGLE
     reduces: bool = False  # proven: with all other exits it takes no more than the position (or its own entry) gives
     waits: bool = False  # a bracket's exit whose entry does not trade at once: today's market says nothing about it
+    exceeds: bool = False  # an exit that takes more than the position gives: it would open the reverse one
     is_change: bool = False  # of an order that is counted already
+    accepted: bool = False  # judged again before it is sent
     confirm_duplicate: bool = False
 
 
@@ -146,7 +103,12 @@ class Breach:
 def check(request: Proposal, facts: Facts, limits: Mapping[str, Decimal]) -> list[Breach]:
     """Every breach of `limits`, in the order of the rules; empty when the order may go."""
     market = fresh_market(facts, limits)
-    found = [_trading_state(request, limits), _open_orders(request, facts, limits), _duplicate(request, facts, limits)]
+    found = [
+        _trading_state(request, limits),
+        _exceeds(request, facts),
+        _open_orders(request, facts, limits),
+        _duplicate(request, facts, limits),
+    ]
     if not request.reduces:
         found += [
             _quantity(request, limits),
@@ -186,6 +148,13 @@ def _trading_state(request: Proposal, limits: Mapping[str, Decimal]) -> Breach |
     if state >= REDUCE_ONLY and not request.reduces:
         return Breach(Rule.TRADING_STATE, "Positions may only be reduced now.", state)
     return None
+
+
+def _exceeds(request: Proposal, facts: Facts) -> Breach | None:
+    if not request.exceeds:
+        return None
+    words = f"An exit of {plain(request.terms.quantity)} is more than the position of {plain(facts.position)} leaves open."
+    return Breach(Rule.EXCEEDS_POSITION, words, abs(facts.position), request.terms.quantity, "quantity")
 
 
 def _quantity(request: Proposal, limits: Mapping[str, Decimal]) -> Breach | None:
@@ -252,7 +221,7 @@ def _open_orders(request: Proposal, facts: Facts, limits: Mapping[str, Decimal])
 
 def _duplicate(request: Proposal, facts: Facts, limits: Mapping[str, Decimal]) -> Breach | None:
     limit, age = limits[Rule.DUPLICATE_SECONDS], facts.duplicate_age_seconds
-    if request.confirm_duplicate or request.is_change or age is None or age >= limit:
+    if request.confirm_duplicate or request.is_change or request.accepted or age is None or age >= limit:
         return None
     words = f"You placed the same order {plain(age.quantize(Decimal('0.1')))} seconds ago. Confirm if you mean a second one."
     return Breach(Rule.DUPLICATE_SECONDS, words, limit, age)
@@ -304,8 +273,8 @@ def _no_quote(facts: Facts, limits: Mapping[str, Decimal]) -> str:
 def _through_market(request: Proposal, market: Market | None) -> Breach | None:
     """A stop the market has passed would trade at once, and so would a target: neither is what its name says."""
     terms, price = request.terms, market.price if market else None
-    if price is None:
-        return None
+    if price is None or (request.accepted and request.reduces):
+        return None  # the market moved after it was accepted: a position is not left bare because its stop is needed at once
     if terms.stop_price is not None and (terms.stop_price - price) * terms.side.sign <= 0:
         where = "above" if terms.side is Side.BUY else "below"
         words = f"The market is at {plain(price)}: a {terms.side.value} stop must lie {where} it."

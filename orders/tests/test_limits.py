@@ -152,6 +152,7 @@ def test_the_same_order_again_asks_back(age: str | None, expected: list[str]) ->
     facts = replace(FACTS, duplicate_age_seconds=None if age is None else D(age))
     assert codes(order(), facts) == expected
     assert codes(order(confirm_duplicate=True), facts) == []
+    assert codes(order(accepted=True), facts) == []
 
 
 # --- price ----------------------------------------------------------------------------------------------------------------------------
@@ -235,6 +236,16 @@ def test_a_stop_limit_is_judged_from_its_stop() -> None:
 @pytest.mark.parametrize("reduces", [False, True])
 def test_a_stop_that_the_market_has_passed_is_refused(side: Side, stop: str, expected: list[str], reduces: bool) -> None:
     assert codes(order(OrderType.STOP, side, stop=stop, reduces=reduces)) == expected
+
+
+def test_a_protective_stop_that_was_accepted_goes_even_if_the_market_has_passed_it_since() -> None:
+    stop = order(OrderType.STOP, Side.SELL, stop="101", accepted=True)
+    assert codes(stop) == ["STOP_THROUGH_MARKET"]
+    assert codes(replace(stop, reduces=True)) == []
+
+
+def test_an_exit_of_more_than_the_position_is_refused() -> None:
+    assert codes(order(side=Side.SELL, role=Role.STOP_LOSS, exceeds=True)) == ["EXCEEDS_POSITION"]
 
 
 def test_the_market_is_the_last_price_held_between_bid_and_ask() -> None:

@@ -131,6 +131,41 @@ def test_protection_needs_no_quote_and_is_not_stopped_by_size_limits(wire: Wire)
     assert len(wire.claim()) == 1
 
 
+def test_exits_of_a_position_that_is_gone_before_they_are_sent_are_refused(wire: Wire) -> None:
+    hold(wire)
+    exits = wire.protect()
+    hold(wire, "60")
+    assert wire.claim() == []
+    for order in exits:
+        order.refresh_from_db()
+        assert (order.status, order.status_code) == ("REJECTED", "EXCEEDS_POSITION")
+
+
+def test_a_stop_that_the_market_passed_on_the_way_is_sent_all_the_same(wire: Wire) -> None:
+    hold(wire)
+    wire.protect()
+    make_quote(wire.contract, "96.99", "97.01", "97.00", at=wire.now)
+    assert len(wire.claim()) == 1
+
+
+def test_an_order_that_came_later_does_not_take_the_place_of_an_exit(wire: Wire) -> None:
+    hold(wire)
+    wire.protect()
+    wire.sell("50")
+    assert len(wire.claim()) == 2
+
+
+def test_an_exit_cannot_be_made_larger_than_the_position_but_its_price_can_be_moved(wire: Wire) -> None:
+    hold(wire)
+    stop, _ = wire.sent(*wire.protect())
+    with pytest.raises(Refused) as refused:
+        wire.manager.modify_order(stop, key=a_key(), quantity=D(101))
+    assert refused.value.code == "EXCEEDS_POSITION"
+    hold(wire, "60")
+    assert wire.manager.modify_order(stop, key=a_key(), stop_price=D("98.50")) is not None
+    assert len(wire.send()) == 1
+
+
 # --- brackets -------------------------------------------------------------------------------------------------------------------------
 
 
