@@ -11,7 +11,7 @@
   const STALE = 12000, POLL = 5000, RETRY = 2000, LONGEST = 15000, RECEIPT = 1 << 16;
   const late = new Map(); // panel being asked again -> the units that came meanwhile
   const sorting = new Intl.Collator(undefined, { numeric: true });
-  let socket = null, tries = 0, connected = false, wanted = "", paused = false;
+  let socket = null, tries = 0, wanted = "", paused = false;
   let seq = 0, read = 0, told = 0, heard = Date.now(), ahead = 0, retry = 0;
 
   const panels = () => [...document.querySelectorAll("[data-panel]")];
@@ -51,8 +51,7 @@
     ahead = Date.parse(frame.at) - heard;
     read += text.length;
     if (read - told > RECEIPT || !frame.units) socket.send(told = read);
-    if (!tries && !connected) connected = true;
-    else if (tries) { tries = 0; resync(); } // values carry no seq: after a break they are asked for
+    tries = 0;
     if (frame.prev > seq || frame.resync) resync();
     seq = Math.max(seq, frame.seq);
     if (frame.units && !paused) frame.units.forEach(take);

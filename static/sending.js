@@ -56,7 +56,11 @@
     const form = event.detail.requestConfig?.verb === "post" && postForm(event.detail.requestConfig.elt);
     if (!form) return;
     const status = event.detail.xhr?.status || 0;
-    if (status && status < 500) release(form);
+    if (status && status < 500) {
+      release(form);
+      // On a phone the ticket is a sheet over the desk: what became of the order is behind it.
+      if (status < 300 && form.matches("[data-ticket]") && location.hash === "#ticket") location.hash = "content";
+    }
     else if (form.elements.key) lookUp(form, form.elements.key.value);
     else { release(form); toast(words().failed, "bad"); }
   });
@@ -71,9 +75,7 @@
       const known = await answer.json();
       if (known.found) {
         toast(known.text, "", known.url);
-        form.dispatchEvent(new CustomEvent("oms:known", { bubbles: true }));
         form.closest("dialog")?.remove();
-        location.hash = "";
         location.reload();
         return;
       }

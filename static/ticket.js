@@ -5,7 +5,7 @@
 (() => {
   "use strict";
   const ONE = 10n ** 8n;
-  const forms = () => document.querySelectorAll("form[data-ticket]");
+  const forms = () => document.querySelectorAll("form:has([data-percent-of])");
   const field = (form, name) => form.elements[name];
   const value = (form, name) => (field(form, name)?.value ?? "").trim();
 
@@ -70,8 +70,6 @@
 
   /* --- The exits: percent and price follow each other ---------------------------------------------------------------------------------- */
 
-  const EXITS = [["take_profit", 1n], ["stop_loss", -1n]];
-
   function entry(form) {
     const side = value(form, "side"), type = value(form, "order_type");
     if (type === "LMT" || type === "STP LMT") return units(value(form, "limit_price"));
@@ -82,12 +80,14 @@
 
   /* What was typed last leads: a price that a person typed stays, and its percentage is worked out. */
   function exits(form) {
-    const from = entry(form), side = value(form, "side"), steps = ladder(form);
-    if (!from || !side || !field(form, "take_profit_price")) return;
-    for (const [name, sign] of EXITS) {
-      const percent = field(form, `${name}_percent`), price = field(form, `${name}_price`), way = side === "SELL" ? -sign : sign;
+    const ticket = form.matches("[data-ticket]"), steps = ladder(form);
+    for (const percent of form.querySelectorAll("[data-percent-of]")) {
+      const price = document.getElementById(percent.dataset.priceInput);
+      const from = ticket ? entry(form) : units(document.getElementById(percent.dataset.percentOf).value);
+      const way = BigInt(percent.dataset.sign) * (ticket && value(form, "side") === "SELL" ? -1n : 1n);
+      if (!from || !steps.length || (ticket && !value(form, "side"))) continue;
       if (price.dataset.typed && units(price.value)) {
-        percent.value = text((way * (units(price.value) - from) * 10000n) / from * (ONE / 100n), 2).replace(/(\.\d\d)\d*$/, "$1");
+        percent.value = text((way * (units(price.value) - from) * 10000n) / from * (ONE / 100n), 2);
       } else if (units(percent.value) !== null) {
         price.value = shown(steps, onTick(steps, (from * (100n * ONE + way * units(percent.value))) / (100n * ONE)));
       }
@@ -124,7 +124,7 @@
     const put = (name, content) => form.querySelectorAll(`[data-amount=${name}]`).forEach((part) => { part.textContent = content; });
     const worth = (price) => (((price * size) / ONE) * multiplier) / ONE;
     put("order", from && size ? money(worth(from)) : "–");
-    const [gain, loss] = EXITS.map(([name]) => {
+    const [gain, loss] = ["take_profit", "stop_loss"].map((name) => {
       const price = units(value(form, `${name}_price`));
       return bracket && from && size && price !== null ? sign * worth(price - from) : null;
     });
@@ -133,18 +133,21 @@
     put("r", gain !== null && loss ? (Number(gain) / Math.abs(Number(loss))).toFixed(1) : "–");
   }
 
-  function renew(form) { exits(form); say(form); }
+  function renew(form) {
+    exits(form);
+    if (form.matches("[data-ticket]")) say(form);
+  }
 
   /* --- Acts ---------------------------------------------------------------------------------------------------------------------------- */
 
   document.addEventListener("input", (event) => {
-    const form = event.target.form;
-    if (!form?.matches("[data-ticket]")) return;
-    const [, exit, kind] = /^(take_profit|stop_loss)_(percent|price)$/.exec(event.target.name) || [];
-    if (exit) field(form, `${exit}_price`).dataset.typed = kind === "price" ? "1" : "";
+    const input = event.target, form = input.form;
+    if (!form?.querySelector("[data-percent-of]")) return;
+    const led = form.querySelector(`[data-price-input="${input.id}"]`) ? input : document.getElementById(input.dataset.priceInput);
+    if (led) led.dataset.typed = led === input ? "1" : "";
     renew(form);
   });
-  document.addEventListener("change", (event) => event.target.form?.matches("[data-ticket]") && renew(event.target.form));
+  document.addEventListener("change", (event) => event.target.form?.querySelector("[data-percent-of]") && renew(event.target.form));
 
   document.addEventListener("click", (event) => {
     const chip = event.target.closest("[data-ticket] [data-price]");

@@ -24,7 +24,7 @@ from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from orders.bell import FEED_GROUP
-from orders.pages.newsreader import Change, News, NewsReader, Person, View
+from orders.pages.newsreader import Change, News, NewsReader, Person, Rendered, View, Views
 from orders.pages.panels import CLOCK, Unit
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Hub:
             self._seq = await self._read(self._reader.start)
             self._awake = True
             self._next_beat = now + BEAT_SECONDS
-        self._admit_joining()
+        await self._admit_joining()
         if not self._sockets:
             await self._fall_asleep()
             return
@@ -151,29 +151,34 @@ class Hub:
         if beat and news.changes is not None:
             news = News(news.seq, (*news.changes, Change(CLOCK, 0)))
         if news.changes != ():
-            views = {view: socket.person.user for socket in self._sockets for view in socket.views}
-            self._tell(news.seq, await self._read(self._reader.rendered, news, views))
+            self._tell(news.seq, await self._read(self._reader.rendered, news, _views(self._sockets)), self._sockets)
         self._seq, self._missed = news.seq, False
         if values:
             self._next_values = self._now() + max(VALUES_SECONDS, self._now() - now)  # never more than half of the time
         if beat:
             self._next_beat = now + BEAT_SECONDS
-            self._tell(news.seq, {}, beat=True)
+            self._tell(news.seq, {}, self._sockets, beat=True)
 
-    def _admit_joining(self) -> None:
-        """A page older than what the hub has told the others asks again; no frame fills that gap."""
-        joining, self._joining = self._joining, []
+    async def _admit_joining(self) -> None:
+        """A page older than what the hub has told the others asks again; no frame fills that gap. Its values it is told at once."""
+        if not self._joining:
+            return
+        asked = list(self._joining)
+        values = await self._read(self._reader.values, self._seq, _views(asked))
+        joining = [socket for socket in asked if socket in self._joining]  # some may have left meanwhile
         for socket in joining:
+            self._joining.remove(socket)
             behind, socket.told = socket.told < self._seq, self._seq
-            self._sockets.add(socket)
             frame = {"prev": self._seq, "seq": self._seq, "at": self._clock().isoformat()}
             socket.put(json.dumps({**frame, "resync": True} if behind else frame))
+        self._tell(self._seq, values, joining)
+        self._sockets.update(joining)
 
-    def _tell(self, seq: int, rendered: dict[View, list[Unit] | None], *, beat: bool = False) -> None:
+    def _tell(self, seq: int, rendered: Rendered, sockets: Iterable[Socket], *, beat: bool = False) -> None:
         """Sends each socket its units in one frame, encoded once for all that need the same one."""
         frames: dict[tuple[tuple[View, ...], int], str | None] = {}
         at = self._clock().isoformat()
-        for socket in self._sockets:
+        for socket in sockets:
             wanted = (socket.views, socket.told)
             if wanted not in frames:
                 frames[wanted] = _frame(socket.told, seq, at, [rendered[view] for view in socket.views if view in rendered], beat=beat)
@@ -183,7 +188,7 @@ class Hub:
 
     async def _check_people(self) -> None:
         """Closes the sockets of those who left, were shut out, or may see other accounts than when their page was made."""
-        sockets = list(self._sockets)
+        sockets = [*self._sockets, *self._joining]
         people, sessions = await self._read(self._reader.people, {s.person.user.pk for s in sockets}, {s.session_key for s in sockets})
         for socket in sockets:
             person = people.get(socket.person.user.pk)
@@ -193,7 +198,7 @@ class Hub:
                 self._shut(socket, CHANGED_RIGHTS)
 
     def _shut(self, socket: Socket, code: int) -> None:
-        self._sockets.discard(socket)
+        self.leave(socket)
         socket.close(code)
 
     async def _until_next_turn(self, started: float) -> None:
@@ -264,6 +269,10 @@ class Hub:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _views(sockets: Iterable[Socket]) -> Views:
+    return {view: socket.person.user for socket in sockets for view in socket.views}
 
 
 def _frame(prev: int, seq: int, at: str, views: Iterable[list[Unit] | None], *, beat: bool) -> str | None:

@@ -19,7 +19,7 @@ from django.utils import translation
 
 from orders import queries
 from orders.models import Account, AccountValue, Feed, PositionValue, Quote
-from orders.pages.panels import PANELS, Unit, book_seq, render_units
+from orders.pages.panels import PANELS, VALUES, Changes, Unit, book_seq, render_units
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ class View:
     rights: Rights
     language: str
     user_id: int | None  # only where the panel shows what is the user's own
+
+
+Views = Mapping[View, AbstractBaseUser]  # with somebody who has the view's rights
+Rendered = dict[View, "list[Unit] | None"]
 
 
 @dataclass(frozen=True)
@@ -140,24 +144,29 @@ class NewsReader:
         self._seq = seq
         return News(seq, None if len(rows) > FEED_AT_ONCE else tuple(changes))
 
-    def rendered(self, news: News, views: Mapping[View, AbstractBaseUser]) -> dict[View, list[Unit] | None]:
+    def rendered(self, news: News, views: Views) -> Rendered:
         """The units of each view that the news shows on; None where they could not be rendered and the panel is to be asked again."""
-        now = self._clock()
-        return {view: units for view, user in views.items() if (units := self._units(news, view, user, now)) != []}
-
-    def _units(self, news: News, view: View, user: AbstractBaseUser, now: datetime) -> list[Unit] | None:
         if news.changes is None:
-            return None
-        panel = PANELS[view.panel]
-        changes = _for_view(view, news.changes, panel.topics)
-        if not changes:
-            return []
-        try:
-            with translation.override(view.language):
-                return render_units(panel, user, view.account, view.scope, changes, now, news.seq)
-        except Exception:
-            log.exception("panel %s could not be rendered at seq %s", view.panel, news.seq)
-            return None
+            return dict.fromkeys(views)
+        changed = ((view, user, _for_view(view, news.changes)) for view, user in views.items())
+        return self._units(news.seq, ((view, user, changes) for view, user, changes in changed if changes))
+
+    def values(self, seq: int, views: Views) -> Rendered:
+        """All units of the views that show values: these may have moved since the page was made, and no seq tells."""
+        moving = (item for item in views.items() if PANELS[item[0].panel].topics & VALUES)
+        return self._units(seq, ((view, user, None) for view, user in moving))
+
+    def _units(self, seq: int, views: Iterable[tuple[View, AbstractBaseUser, Changes | None]]) -> Rendered:
+        now = self._clock()
+        found: Rendered = {}
+        for view, user, changes in views:
+            try:
+                with translation.override(view.language):
+                    found[view] = render_units(PANELS[view.panel], user, view.account, view.scope, changes, now, seq)
+            except Exception:
+                log.exception("panel %s could not be rendered at seq %s", view.panel, seq)
+                found[view] = None
+        return found
 
     def people(self, user_ids: Collection[int], session_keys: Collection[str]) -> tuple[dict[int, Person], set[str]]:
         """The users who may still come in, as they are now, and those of the sessions that still live."""
@@ -191,8 +200,9 @@ def _view(name: str, scope: str, account: Account | None, who: Person, language:
     return View(name, scope, shown, who.rights, language, who.user.pk if panel.personal else None)
 
 
-def _for_view(view: View, changes: Iterable[Change], topics: Collection[str]) -> dict[str, set[int]]:
-    """The changes of these topics that the view may know of."""
+def _for_view(view: View, changes: Iterable[Change]) -> dict[str, set[int]]:
+    """The changes that show on the view's panel and that it may know of."""
+    topics = PANELS[view.panel].topics
     found: dict[str, set[int]] = {}
     for change in changes:
         if change.topic not in topics or change.user_id not in (None, view.user_id):

@@ -83,11 +83,14 @@ def render(
 
 
 def render_units(
-    panel: Panel, user: AbstractBaseUser, account: Account | None, scope: str, changes: Changes, now: datetime, seq: int
+    panel: Panel, user: AbstractBaseUser, account: Account | None, scope: str, changes: Changes | None, now: datetime, seq: int
 ) -> list[Unit]:
-    """The units that a change shows on, for whoever has the rights of `user`; those that are not (any more) in the panel without html."""
-    keys = panel.touched(user, account, changes)
-    if not keys:
+    """The units that a change shows on, for whoever has the rights of `user`; those that are not (any more) in the panel without html.
+
+    Without `changes`: all units of the panel.
+    """
+    keys = panel.touched(user, account, changes) if changes is not None else None
+    if keys == set():
         return []
     if not panel.unit:
         rows = list(panel.rows(user, account, scope, None, now))
@@ -98,7 +101,7 @@ def render_units(
         for row in panel.rows(user, account, scope, keys, now)
     }
     # A price moves for every panel that might show it: only a change of the book takes a unit away.
-    of_the_book = {topic: ids for topic, ids in changes.items() if topic not in VALUES}
+    of_the_book = {topic: ids for topic, ids in (changes or {}).items() if topic not in VALUES}
     leaving = panel.touched(user, account, of_the_book) - html.keys()
     return [Unit(panel.name, panel.unit_id(key), seq, html.get(key)) for key in sorted(leaving | html.keys())]
 

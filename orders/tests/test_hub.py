@@ -12,6 +12,8 @@ from channels.layers import get_channel_layer
 from orders.bell import FEED_GROUP
 from orders.models import PositionValue, Watch
 from orders.pages import hub as hub_module
+from orders.pages import newsreader
+from orders.pages.panels import render_units
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import AccessLevel
 from orders.tests.factories import NOW, grant, make_account, make_book, make_contract, make_position, make_quote, make_trader, make_user
@@ -88,20 +90,31 @@ async def test_a_page_about_one_account_is_not_told_of_the_others_of_its_user(wo
 
 async def test_equal_views_are_rendered_once(world, monkeypatch):
     rendered = []
-    original = hub_module.NewsReader._units
 
-    def counted(self, news, view, user, now):
-        rendered.append(view)
-        return original(self, news, view, user, now)
+    def counted(panel, user, account, scope, changes, now, seq):
+        rendered.append((panel.name, seq))
+        return render_units(panel, user, account, scope, changes, now, seq)
 
-    monkeypatch.setattr(hub_module.NewsReader, "_units", counted)
+    monkeypatch.setattr(newsreader, "render_units", counted)
     colleague = await sync_to_async(lambda: cookie(make_trader(world.first)))()
     async with Tab(world.session, "orders") as one, Tab(world.session, "orders") as two, Tab(colleague, "orders") as three:
-        rendered.clear()
         order = await sync_to_async(place)(world.first, world.contract)
         html = {(await tab.unit(f"family-{order.pk}"))["html"] for tab in (one, two, three)}
         assert len(html) == 1
-        assert len(rendered) == len(set(rendered))
+        assert rendered == [("orders", order.seq)]
+
+
+async def test_values_that_moved_before_the_socket_was_there_are_told_when_it_comes(world):
+    def prepare():
+        make_quote(world.contract, at=NOW)
+        Watch.objects.create(user=world.trader, contract=world.contract, created_at=NOW)
+
+    await sync_to_async(prepare)()
+    async with Tab(world.session, "orders"):  # the hub is awake, and looks
+        await sync_to_async(make_quote)(world.contract, last="123.45", at=NOW + timedelta(seconds=1))
+        async with Tab(world.session, "watchlist", "orders") as tab:
+            await tab.unit(f"watch-{world.contract.pk}", "123.45")
+            assert {unit["panel"] for unit in tab.units} == {"watchlist"}
 
 
 async def test_who_may_only_look_gets_a_row_of_his_own(world):

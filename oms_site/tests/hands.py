@@ -1,0 +1,93 @@
+"""A trader's hands in a browser: what he does at a desk, each act in one call, on a large screen and on a phone alike.
+
+The rule it keeps: it uses the pages as people do, by what is written on them, and waits for what the page shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from playwright.sync_api import Locator, Page, expect
+
+from oms_site.tests.desk import Desk
+
+expect.set_options(timeout=20_000)
+
+
+@dataclass
+class Hands:
+    """Somebody signed in at a desk. The desk page is open."""
+
+    page: Page
+    desk: Desk
+
+    def at_desk(self, query: str = "") -> Hands:
+        """Opens the desk and waits until it is live; from here on a reload shows in `reloaded`."""
+        self.page.goto(f"{self.desk.url}/{query}")
+        self.mark()
+        return self
+
+    def mark(self) -> None:
+        self.page.evaluate("document.documentElement.dataset.loaded = 'once'")
+
+    @property
+    def reloaded(self) -> bool:
+        """Whether the page was loaded again since it was marked."""
+        return self.page.evaluate("document.documentElement.dataset.loaded") != "once"
+
+    # --- the ticket ---------------------------------------------------------------------------------------------------------------------
+
+    def ticket(self, symbol: str) -> Locator:
+        """The ticket with this symbol's contract and quote."""
+        page = self.page
+        if not page.locator("#id_symbol").is_visible():
+            page.get_by_role("navigation", name="Sections").get_by_role("link", name="Ticket").click()
+        if page.input_value("#id_symbol") != symbol:
+            page.fill("#id_symbol", symbol)
+            page.locator("#symbol-matches a").filter(has=page.get_by_text(symbol, exact=True)).first.click()
+        expect(page.locator("#panel-quote [data-price]").first).to_be_enabled()
+        expect(page.locator("#id_symbol")).to_have_value(symbol)
+        return page.locator("#ticket-form")
+
+    def order(self, side: str, quantity: str, symbol: str, order_type: str = "MKT", price: str = "", bracket: bool = False) -> Locator:
+        """Fills the ticket in; gives its button, which is not pressed yet."""
+        page, form = self.page, self.ticket(symbol)
+        form.locator(f"label:has(#{side.lower()})").click()
+        form.locator("[name=quantity]").fill(quantity)
+        form.locator("[name=order_type]").select_option(order_type)
+        if price:
+            form.locator("[name=stop_price]" if order_type == "STP" else "[name=limit_price]").fill(price)
+        if bracket:
+            form.locator("[name=bracket]").check()
+        button = page.locator("#ticket-send")
+        expect(button).to_contain_text(f"{side} {quantity} {symbol} {order_type}")
+        return button
+
+    def send(self, side: str, quantity: str, symbol: str, order_type: str = "MKT", price: str = "", bracket: bool = False) -> None:
+        """Sends an order and waits until the desk has accepted it."""
+        self.order(side, quantity, symbol, order_type, price, bracket).click()
+        expect(self.toast(f"{side} {quantity} {symbol}")).to_be_visible()
+
+    # --- what the page shows ------------------------------------------------------------------------------------------------------------
+
+    def toast(self, text: str) -> Locator:
+        return self.page.locator("#toasts .toast").filter(has_text=text).first
+
+    def families(self, symbol: str) -> Locator:
+        return self.page.locator("#orders-rows > tbody").filter(has_text=symbol)
+
+    def position(self, symbol: str) -> Locator:
+        return self.page.locator("#positions-rows > tr").filter(has_text=symbol)
+
+    def fills(self, symbol: str, side: str) -> Locator:
+        return self.page.locator(f"#executions-rows > tr[data-side={side}]").filter(has_text=symbol)
+
+    def dialog(self, heading: str) -> Locator:
+        dialog = self.page.get_by_role("dialog").filter(has=self.page.get_by_role("heading", name=heading))
+        expect(dialog).to_be_visible()
+        return dialog
+
+    def scope(self, name: str) -> None:
+        """Working or Today."""
+        self.page.locator("#panel-orders").get_by_role("link", name=name, exact=True).click()
+        expect(self.page.locator("#panel-orders").get_by_role("link", name=name, exact=True)).to_have_attribute("aria-current", "true")
