@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from orders.models import Account, Contract, OrderRecord
-from orders.queries.history import HistoryFilters
+from orders.queries.blotter import HistoryFilters
 from orders.queries.quotes import quote_of
 from orders.queries.show import Ticks
 from orders.rules.lifecycle import OrderStatus

@@ -4,10 +4,10 @@ The rule it keeps: every function takes the user and shows only the accounts he 
 """
 
 from orders.queries.access import tradable_accounts, tradable_ids, visible_accounts
+from orders.queries.blotter import HistoryFilters, history, history_csv
 from orders.queries.desk import account_strip, attention, gateway
 from orders.queries.detail import order_detail
 from orders.queries.executions import executions
-from orders.queries.history import HistoryFilters, history, history_csv
 from orders.queries.orders import family_roots, order_families
 from orders.queries.positions import positions
 from orders.queries.quotes import quote, watchlist

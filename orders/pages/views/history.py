@@ -14,8 +14,8 @@ from orders.models import Account
 from orders.pages.forms import HistoryForm
 from orders.pages.views.frame import page
 from orders.queries import HistoryFilters, visible_accounts
-from orders.queries.history import history as blotter
-from orders.queries.history import history_csv, people, zone_for
+from orders.queries.blotter import history as blotter
+from orders.queries.blotter import history_csv, people, zone_for
 
 
 @require_GET

@@ -92,6 +92,8 @@ def filtered(user: Any, filters: HistoryFilters) -> QuerySet[OrderRecord]:
     if filters.text:
         found = found.filter(
             Q(client_order_id__icontains=filters.text)
+            | Q(contract__symbol__iexact=filters.text)
+            | Q(contract__local_symbol__iexact=filters.text)
             | Q(note__icontains=filters.text)
             | Q(status_text__icontains=filters.text)
             | Q(attention_text__icontains=filters.text)
