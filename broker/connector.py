@@ -20,13 +20,13 @@ import ib_async
 
 from broker.inbox import Figures, Inbox
 from broker.lines import Lines
-from broker.listening import Listener, Sent
+from broker.listening import Listener
 from broker.pacing import Kept, Pacer
 from broker.questions import PATIENCE, Questions
 from broker.requests import FIRST_REQUEST_ID, Requests
 from broker.translate import ib_contract, ib_order
 from orders.errors import GatewayUnavailable
-from orders.rules.commands import CancelOrder, Frame, ModifyOrder, PlaceOrder, Unit
+from orders.rules.commands import CancelOrder, Frame, ModifyOrder, Unit
 from orders.rules.reports import OpenOrderReported, PositionReported, Question
 from orders.rules.terms import BookKind
 
@@ -302,7 +302,7 @@ class IBKRConnector:
             raise NotWritten("the lease is not certain any more")
         try:
             for frame, write in zip(unit.frames, writes, strict=True):
-                self._note(session.listener, frame)
+                session.listener.note(frame, self._monotonic())
                 write()
                 self.pacer.wrote()
         except ConnectionError as error:
@@ -317,15 +317,6 @@ class IBKRConnector:
             return lambda: client.cancelOrder(frame.ib_order_id)
         contract, order = ib_contract(frame.contract), ib_order(frame)
         return lambda: client.placeOrder(frame.ib_order_id, contract, order)
-
-    def _note(self, listener: Listener, frame: Frame) -> None:
-        """What was last done with an order id: the same code refuses a new order or only a change of it."""
-        now = self._monotonic()
-        if isinstance(frame, PlaceOrder):
-            listener.sent[frame.ib_order_id] = Sent(frame.client_order_id, now)
-        elif isinstance(frame, ModifyOrder):
-            sent = listener.sent.setdefault(frame.ib_order_id, Sent(frame.client_order_id, now, acknowledged=True))
-            sent.asked = frame.terms
 
     def unanswered(self, seconds: float) -> bool:
         """Whether an order was written so long ago and nothing was heard of it; each order is told once."""

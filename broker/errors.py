@@ -148,6 +148,7 @@ _ALWAYS: dict[int, Meaning] = {
     10147: Meaning.NOT_FOUND,  # order to cancel is not found
     10148: Meaning.NOT_CANCELLABLE,  # order cannot be cancelled, state: ...
     10167: Meaning.WARNING,  # delayed market data is shown
+    10168: Meaning.WARNING,
     10186: Meaning.WARNING,
     10197: Meaning.WARNING,  # no market data during a competing session
     10311: Meaning.WARNING,  # direct routing may cost more; whether it is held depends on the gateway's settings

@@ -19,6 +19,7 @@ from broker import errors, translate
 from broker.inbox import Figures, Inbox
 from broker.lines import Lines
 from broker.requests import FIRST_REQUEST_ID, RequestFailed, Requests
+from orders.rules.commands import Frame, ModifyOrder, PlaceOrder
 from orders.rules.reports import (
     AccountValueReported,
     ExecutionReported,
@@ -106,6 +107,7 @@ class Listener:
     client_id_taken: bool = False
     troubles: int = 0
     sent: dict[int, Sent] = field(default_factory=dict)
+    silent: list[Sent] = field(default_factory=list)  # new orders of which nothing was heard when last looked at
     collection: Collection | None = None
 
     def attach(self, ib: ib_async.IB) -> None:
@@ -142,7 +144,17 @@ class Listener:
 
     def waiting_since(self, moment: float) -> list[Sent]:
         """Orders that were written before this moment and of which nothing was heard."""
-        return [sent for sent in self.sent.values() if not sent.acknowledged and sent.at < moment]
+        self.silent = [sent for sent in self.silent if not sent.acknowledged]
+        return [sent for sent in self.silent if sent.at < moment]
+
+    def note(self, frame: Frame, now: float) -> None:
+        """What is being done with an order id: the same code refuses a new order or only a change of it."""
+        if isinstance(frame, PlaceOrder):
+            self.sent[frame.ib_order_id] = sent = Sent(frame.client_order_id, now)
+            self.silent.append(sent)
+        elif isinstance(frame, ModifyOrder):
+            sent = self.sent.setdefault(frame.ib_order_id, Sent(frame.client_order_id, now, acknowledged=True))
+            sent.asked = frame.terms
 
     # --- orders -----------------------------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
-
 from broker.engine.situation import Situation, rung
 from broker.requests import RequestFailed, Unanswered
 from orders import inquiries, intake, outbox
@@ -30,6 +28,7 @@ log = logging.getLogger(__name__)
 
 FIGURES_SECONDS, LINES_SECONDS, DETAILS_SECONDS, POLL_SECONDS = 1.0, 1.0, 2.0, 1.0
 MOST_AT_ONCE = 8
+MOST_CONTRACTS = 500  # of one question: an option chain has thousands
 DETAILS_AGAIN = timedelta(minutes=10)
 DEAF = (GatewayUnavailable, ConnectionError, Unanswered)
 _KINDS = Inquiry.Kind
@@ -65,12 +64,12 @@ class Asking:
             if not here.state.may_cancel:
                 continue
             try:
-                wanted = await here.run_in_book(inquiries.wanted, here.now)
+                wanted = await here.book(inquiries.wanted, here.now)
                 lines = here.connector.lines
                 await lines.follow_accounts(here.accounts)
                 await lines.watch(wanted)
                 await lines.follow_positions(set(here.held))
-            except (*DEAF, OperationalError, InterfaceError) as error:
+            except DEAF as error:
                 log.info("Market data and account lines wait: %s", error)
 
     async def keep_details(self) -> None:
@@ -80,7 +79,7 @@ class Asking:
             await asyncio.sleep(DETAILS_SECONDS)
             if not here.state.may_cancel:
                 continue
-            for wanted in await here.run_in_book(_without_details):
+            for wanted in await here.book(_without_details):
                 if self._not_before.get(wanted.con_id, float("-inf")) > here.monotonic():
                     continue
                 self._not_before[wanted.con_id] = here.monotonic() + DETAILS_AGAIN.total_seconds()
@@ -93,7 +92,7 @@ class Asking:
         """Stores contracts with the price ladders they name, the ladders first: a contract with details can be priced."""
         here = self._here
         rule_ids = {rule_id for one in details for rule_id in one.market_rule_ids}
-        known = await here.run_in_book(_known_rules, rule_ids)
+        known = await here.book(_known_rules, rule_ids)
         values: list[Value] = []
         for rule_id in sorted(rule_ids - known):
             try:
@@ -103,10 +102,7 @@ class Asking:
         await self._store([*values, *details])
 
     async def _store(self, values: list[Value]) -> None:
-        try:
-            await self._here.run_in_book(intake.apply_values, values, now=self._here.now)
-        except (OperationalError, InterfaceError):
-            log.exception("Figures could not be written; newer ones will come.")
+        await self._here.book(intake.apply_values, values, now=self._here.now)
 
     # --- inquiries --------------------------------------------------------------------------------------------------------------------
 
@@ -118,7 +114,7 @@ class Asking:
                 await rung(here.inquiry_bell, POLL_SECONDS)
                 if not here.state.may_cancel or len(self._running) >= MOST_AT_ONCE:
                     continue
-                for asked in await here.run_in_book(inquiries.take, here.now, MOST_AT_ONCE - len(self._running)):
+                for asked in await here.book(inquiries.take, here.now, MOST_AT_ONCE - len(self._running)):
                     task = asyncio.create_task(self._answer(asked), name=f"inquiry {asked.id}")
                     self._running.add(task)
                     task.add_done_callback(self._ended)
@@ -137,23 +133,23 @@ class Asking:
         try:
             answer = await self._ask(asked.kind, asked.arguments)
         except DEAF as error:
-            await here.run_in_book(inquiries.fail, asked.id, str(error) or "The gateway did not answer.", here.now)
+            await here.book(inquiries.fail, asked.id, str(error) or "The gateway did not answer.", here.now)
         except RequestFailed as error:
-            await here.run_in_book(inquiries.fail, asked.id, error.text, here.now)
+            await here.book(inquiries.fail, asked.id, error.text, here.now)
         except (ValueError, KeyError, ArithmeticError, Contract.DoesNotExist) as error:
-            await here.run_in_book(inquiries.fail, asked.id, f"The question cannot be asked: {error}", here.now)
+            await here.book(inquiries.fail, asked.id, f"The question cannot be asked: {error}", here.now)
         else:
-            await here.run_in_book(inquiries.answer, asked.id, answer, here.now)
+            await here.book(inquiries.answer, asked.id, answer, here.now)
 
     async def _ask(self, kind: str, arguments: dict[str, Any]) -> Any:
         questions = self._here.connector.questions
         if kind == _KINDS.SEARCH:
             return await questions.search(str(arguments["pattern"]))
         if kind == _KINDS.CONTRACT:
-            details = await questions.contracts(**_contract_arguments(arguments))
+            details = (await questions.contracts(**_contract_arguments(arguments)))[:MOST_CONTRACTS]
             await self._detail(details)
             return [{"con_id": one.contract.con_id} for one in details]
-        contract = await self._here.run_in_book(_spec_of, int(arguments["con_id"]))
+        contract = await self._here.book(_spec_of, int(arguments["con_id"]))
         if kind == _KINDS.BARS:
             return await questions.bars(contract, str(arguments["bar"]), str(arguments["duration"]))
         if kind == _KINDS.WHAT_IF:
@@ -172,7 +168,7 @@ class Asking:
             limit_price=_price(arguments.get("limit_price")),
             stop_price=_price(arguments.get("stop_price")),
         )
-        order_id = await here.run_in_book(_take_order_id, here.now)
+        order_id = await here.book(_take_order_id, here.now)
         return await here.connector.questions.what_if(order_id, contract, terms, str(arguments["account"]))
 
 

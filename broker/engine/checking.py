@@ -61,7 +61,7 @@ class Checking:
     async def _keep_house(self) -> None:
         here = self._here
         link_lost = not here.state.may_cancel
-        reports: Sequence[Report] = await here.run_in_book(outbox.housekeeping, fence=here.fence, now=here.now, link_lost=link_lost)
+        reports: Sequence[Report] = await here.book(outbox.housekeeping, fence=here.fence, now=here.now, link_lost=link_lost)
         if reports:
             here.connector.inbox.put(Own(tuple(reports)), must_fit=True)
             here.ask(Question)
@@ -117,7 +117,7 @@ class Checking:
         here = self._here
         highest = max((r.key.ib_order_id for r in snapshot.reports if isinstance(r, OpenOrderReported)), default=0)
         if 0 < highest < MOST_ORDER_ID:  # an id of another client counts too, once we have seen it (IB: code 103)
-            await here.run_in_book(outbox.raise_order_id_mark, highest, here.now)
+            await here.book(outbox.raise_order_id_mark, highest, here.now)
         settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         here.connector.inbox.put(Posted(snapshot, settled), must_fit=True)
         return await settled

@@ -69,12 +69,12 @@ class Connection:
         here = self._here
         connected = await here.connector.connect()
         self._refuse_live(connected)
-        await here.run_in_book(intake.bind, connected.kind, connected.accounts, here.now)
-        await here.run_in_book(outbox.raise_order_id_mark, connected.next_order_id - 1, here.now)
+        await here.book(intake.bind, connected.kind, connected.accounts, here.now)
+        await here.book(outbox.raise_order_id_mark, connected.next_order_id - 1, here.now)
         here.accounts, here.server_version = connected.accounts, connected.server_version
         here.held.clear()
         here.connector.inbox.put(AccountsReported(connected.accounts), must_fit=True)
-        doubtful = await here.run_in_book(outbox.recover, here.now, here.fence)
+        doubtful = await here.book(outbox.recover, here.now, here.fence)
         here.connector.inbox.put(Own(tuple(doubtful)), must_fit=True)
         if here.connector.is_connected:
             here.reconcile("")
@@ -96,7 +96,7 @@ class Connection:
         here = self._here
         match errors.link(code):
             case errors.Link.LOST:
-                here.break_off("server", f"{text} (code {code})")
+                here.break_off(str(code), f"{text} (code {code})")
             case errors.Link.RESTORED_WITHOUT_DATA:
                 if here.connector.is_connected:
                     here.connector.lines.forget()
@@ -104,7 +104,7 @@ class Connection:
             case errors.Link.RESTORED:
                 self._restored(text)
             case errors.Link.FARM_OK:
-                here.mend("server")  # 2110 ends without a 1101 or 1102: the farms come back
+                here.mend("2110")  # it ends without a 1101 or 1102: the farms come back
             case errors.Link.RESET:
                 log.warning("The gateway resets its API port: %s", text)
             case errors.Link.TOO_FAST:
@@ -116,7 +116,7 @@ class Connection:
         """1101 and 1102 alike: what happened in between may never be pushed."""
         here = self._here
         if here.state is GatewayState.DEGRADED:
-            here.mend("server")
+            here.mend("1100", "2110")
         elif here.state in (GatewayState.READY, GatewayState.RECONCILING):
             here.reconcile(text)
 

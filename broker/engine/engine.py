@@ -15,8 +15,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
-
 from broker.connector import IBKRConnector
 from broker.engine.asking import Asking
 from broker.engine.checking import Checking
@@ -112,36 +110,38 @@ class Engine:
 
     async def _lead(self) -> bool:
         """Waits until the lease is ours; False where the engine is stopped before."""
-        here = self.situation
+        here, waited = self.situation, False
         while not self._stopping.is_set():
             asked_at = here.monotonic()
-            fence = await here.run_in_book(lease.acquire, here.holder, here.now)
+            fence = await here.book(lease.acquire, here.holder, here.now)
             if fence is not None:
                 here.fence = fence
                 here.renewed(asked_at)
                 self.leading.set()
                 log.info("This worker trades, under fence %s.", fence)
                 return True
+            if not waited:
+                log.info("Another worker trades; this one stands by.")
+                waited = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(STANDBY_SECONDS):
                     await self._stopping.wait()
         return False
 
     async def _renew(self) -> None:
-        """Renews the lease every 2.5 s. Raises LeaseLost when it is lost, or when it cannot be known any more that it is not."""
+        """Renews the lease every 2.5 s. Raises LeaseLost when another has it; while it cannot be renewed, `may_send` keeps us silent."""
         here = self.situation
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            here.check_lease()
             asked_at = here.monotonic()
-            try:
-                async with asyncio.timeout(lease.LIFE.total_seconds()):
-                    if not await here.run_in_book(lease.renew, here.holder, here.fence, here.now):
-                        raise LeaseLost("another worker holds the lease")
-            except (OperationalError, InterfaceError, TimeoutError):
-                log.exception("The lease could not be renewed.")
-            else:
-                here.renewed(asked_at)
+            if not await here.book(self._renewal):
+                raise LeaseLost("another worker holds the lease")
+            here.renewed(asked_at)
+            await asyncio.sleep(max(RENEW_SECONDS - (here.monotonic() - asked_at), 0.0))
+
+    def _renewal(self) -> bool:
+        """At the time at which it reaches the database, which may be long after it was asked for."""
+        here = self.situation
+        return lease.renew(here.holder, here.fence, here.now)
 
     # --- the end ----------------------------------------------------------------------------------------------------------------------
 

@@ -6,13 +6,10 @@ keep their place among them.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
-
-from django.db import InterfaceError, OperationalError
 
 from broker.engine.situation import Own, Posted, Situation
 from orders import intake
@@ -23,7 +20,6 @@ from orders.rules.reports import GatewayChanged, PositionReported, Question, Rep
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 200  # reports in one transaction: the book is locked while they are written
-RETRY_SECONDS = 0.5
 
 
 class Hearing:
@@ -49,7 +45,7 @@ class Hearing:
         here = self._here
         if kind is GatewayChanged:
             # Only the newest matters: a state that has passed already is of no use to anybody.
-            await self._book(intake.gateway, items[-1], here.now, here.connector.address, here.connector.client_id)
+            await here.book(intake.gateway, items[-1], here.now, here.connector.address, here.connector.client_id)
         elif kind is Posted:
             for item in items:
                 await self._settle(item)
@@ -63,14 +59,14 @@ class Hearing:
         if not reports:
             return
         self._hold(reports)
-        outcome = await self._book(intake.apply, reports, now=here.now, client_id=here.connector.client_id, fence=here.fence, source=source)
+        outcome = await here.book(intake.apply, reports, now=here.now, client_id=here.connector.client_id, fence=here.fence, source=source)
         here.ask(Question(question) for question in outcome.ask)
         here.bell.set()  # what waited for an order's end may go now
 
     async def _settle(self, posted: Posted) -> None:
         here = self._here
         self._hold(posted.snapshot.reports)
-        result = await self._book(_settle, posted.snapshot, now=here.now, fence=here.fence)
+        result = await here.book(_settle, posted.snapshot, now=here.now, fence=here.fence)
         here.bell.set()
         if not posted.settled.done():
             posted.settled.set_result(result)
@@ -84,16 +80,6 @@ class Hearing:
                     self._here.held[name] = True
                 else:
                     self._here.held.pop(name, None)
-
-    async def _book(self, function: Any, *args: Any, **named: Any) -> Any:
-        """Enters facts, and again where the database failed: they are the same facts. The lease's own limit ends a lasting failure."""
-        while True:
-            try:
-                return await self._here.run_in_book(function, *args, **named)
-            except (OperationalError, InterfaceError):
-                log.exception("The book could not be written; what was heard waits.")
-                self._here.check_lease()
-                await asyncio.sleep(RETRY_SECONDS)
 
 
 def _kind(item: Any) -> type:

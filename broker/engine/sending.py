@@ -80,7 +80,7 @@ class Sending:
         """Writes the units, each in one burst, and notes what became of them; the notes are in the book before any report about them."""
         here = self._here
         notes = [(unit, self._trouble(unit, epoch)) for unit in units]
-        await here.run_in_book(_note, notes, here.now)
+        await here.book(_note, notes, here.now)
         if any(trouble for _, trouble in notes):
             here.ask(Question)
 
@@ -100,7 +100,7 @@ class Sending:
 
     async def _recover(self) -> None:
         here = self._here
-        doubtful = await here.run_in_book(outbox.recover, here.now, here.fence)
+        doubtful = await here.book(outbox.recover, here.now, here.fence)
         here.connector.inbox.put(Own(tuple(doubtful)), must_fit=True)
         here.ask(Question)
 

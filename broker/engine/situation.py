@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.db import InterfaceError, OperationalError
+
 from broker.connector import IBKRConnector
-from orders.lease import LeaseLost
 from orders.rules.reports import GatewayChanged, Question, Report, Snapshot
 from orders.rules.terms import GatewayState
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 0.5
 SELF_FENCE_SECONDS = 7.0  # of the lease's ten: after this we do not trust it without a renewal that was committed
 
 T = TypeVar("T")
@@ -68,10 +70,30 @@ class Situation:
     to_check: set[Question] = field(default_factory=set)
     check_bell: asyncio.Event = field(default_factory=asyncio.Event)
     _broken: dict[str, str] = field(default_factory=dict)
+    _book_fails: bool = False
 
     @property
     def now(self) -> datetime:
         return self.clock()
+
+    async def book(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
+        """Runs a function against the book, and again where the database failed: what is entered by this door may be entered twice.
+
+        Meanwhile nothing is claimed or written, because the lease cannot be renewed; when the database is back, the lease decides.
+        """
+        while True:
+            try:
+                result: T = await self.run_in_book(function, *args, **named)
+            except (OperationalError, InterfaceError):
+                if not self._book_fails:
+                    log.exception("The book cannot be written; what was heard waits, and nothing is sent.")
+                self._book_fails = True
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                if self._book_fails:
+                    log.warning("The book can be written again.")
+                self._book_fails = False
+                return result
 
     # --- the state of the gateway -----------------------------------------------------------------------------------------------------
 
@@ -110,6 +132,9 @@ class Situation:
         """The one way back: asks for everything, and nothing new goes out until the answers are in the book."""
         if self.state is GatewayState.DOWN:
             return
+        if self._broken:  # said while we were connecting
+            self.change(GatewayState.DEGRADED, next(iter(self._broken.values())))
+            return
         if self.state.may_place:
             self.epoch += 1
         self.change(GatewayState.RECONCILING, reason)
@@ -130,11 +155,6 @@ class Situation:
     def renewed(self, asked_at: float) -> None:
         """A renewal that was asked for at this moment is committed: it is at least this young."""
         self.renewed_at = max(self.renewed_at, asked_at)
-
-    def check_lease(self) -> None:
-        """Raises LeaseLost where the last renewal is too old to be trusted."""
-        if self.monotonic() - self.renewed_at >= SELF_FENCE_SECONDS:
-            raise LeaseLost(f"no renewal of the lease was committed for {SELF_FENCE_SECONDS:g} s")
 
 
 async def rung(bell: asyncio.Event, seconds: float) -> bool:

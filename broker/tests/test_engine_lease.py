@@ -6,6 +6,7 @@ import asyncio
 from decimal import Decimal as D
 
 import pytest
+from django.db import OperationalError
 
 from broker.connector import NotWritten
 from broker.engine import EngineFailed
@@ -13,7 +14,7 @@ from broker.simulator.server import SimulatedGateway
 from broker.tests.running import BookThread, Desk, running_desk
 from orders import lease
 from orders.lease import LeaseLost
-from orders.models import BrokerCommand, Gateway, Lease, OrderRecord
+from orders.models import BrokerCommand, BrokerId, Gateway, Lease, OrderRecord
 from orders.rules.commands import CancelOrder, Unit
 from orders.rules.terms import GatewayState
 
@@ -33,16 +34,39 @@ async def test_a_worker_that_lost_its_lease_ends_and_writes_nothing_more(desk: D
     assert row.holder == "another:1:x", "the lease of another is not given back"
 
 
-async def test_a_worker_that_slept_too_long_writes_nothing(desk: Desk) -> None:
+async def test_a_worker_that_slept_too_long_writes_nothing_until_it_knows_that_the_lease_is_still_its_own(desk: Desk) -> None:
     order = await desk.place("place_limit_order", limit_price=D("200.00"))
     await desk.order_is(order, "WORKING")
+    name = await desk.do(lambda: BrokerId.objects.get(order=order))
+    unit = Unit("x", desk.engine.situation.fence, (CancelOrder(1, order.client_order_id, name.ib_order_id),))
     desk.time.ahead += 60  # stopped by the system for a minute, and woken
-    unit = Unit("x", desk.engine.situation.fence, (CancelOrder(1, order.client_order_id, 1),))
     with pytest.raises(NotWritten, match="lease"):
         desk.connector.send(unit)
+    await desk.until(lambda: desk.engine.situation.may_send(unit.fence))
+    desk.connector.send(unit)
+    await desk.order_is(order, "CANCELLED")
+
+
+async def test_a_worker_that_slept_while_another_took_over_ends(desk: Desk) -> None:
+    desk.time.ahead += 60
+    fence = await desk.do(lease.acquire, "another:1:x", desk.time.now())
+    assert fence == desk.engine.situation.fence + 1
     with pytest.raises(LeaseLost):
         await desk.running
-    assert [one["status"] for one in await desk.broker_orders()] == ["Submitted"]
+
+
+async def test_while_the_database_is_down_nothing_is_sent_and_what_is_heard_waits(desk: Desk) -> None:
+    order = await desk.place("place_limit_order", limit_price=D("230.00"))
+    await desk.order_is(order, "WORKING")
+    desk.do.broken = OperationalError("the server closed the connection")
+    await desk.command("quote AAPL 229.00 229.10")
+    while not len(desk.connector.inbox):
+        await asyncio.sleep(0.01)
+    desk.time.ahead += 60
+    assert not desk.engine.situation.may_send(desk.engine.situation.fence)
+    desk.do.broken = None
+    await desk.order_is(order, "FILLED")
+    await desk.order_is(await desk.place(quantity="5"), "FILLED")
 
 
 async def test_a_standby_takes_over_when_the_lease_is_given_back(gateway: SimulatedGateway, book_thread: BookThread) -> None:

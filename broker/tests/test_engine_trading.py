@@ -136,7 +136,6 @@ async def test_however_a_fill_is_told_it_counts_once(desk: Desk, scenario: str) 
 
 
 async def test_a_burst_goes_out_at_the_pace_the_gateway_takes_and_cancels_go_first(desk: Desk) -> None:
-    await desk.command("pacing 50")  # what comes faster is refused, and its order would never work
     first = await desk.place("place_limit_order", limit_price=D("230.00"))
     await desk.order_is(first, "WORKING")
     shares = (("MSFT", 272093), ("NVDA", 4815747), ("AMZN", 3691937), ("META", 107113386), ("KO", 8894), ("XOM", 13977))
