@@ -123,10 +123,14 @@ def _tell_of(work: Work, report: Report, error: Exception) -> None:
 
 def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None) -> Reconciled:
     """Compares a snapshot with the book and applies what follows. Absence counts only where every list of orders was complete."""
-    doubtful = snapshot.doubtful()
+    doubtful, not_found = snapshot.doubtful(), snapshot.not_found()
     plan = rules.reconcile(snapshot.view(), taken)
     parts = [plan.reports[start : start + BATCH] for start in range(0, len(plan.reports), BATCH)]
     outcomes = [apply(part, now=now, client_id=taken.client_id, fence=fence, source=Source.RECONCILE) for part in parts]
+    if missing := snapshot.not_found() - not_found:
+        with book(at=now) as b:
+            snapshot.halt_where_many_are_missing(b, missing)
+    asked = frozenset().union(*(outcome.ask for outcome in outcomes))
     return Reconciled(
         complete=taken.complete >= frozenset(Question),
         settled=len(doubtful - snapshot.doubtful()),
@@ -134,7 +138,7 @@ def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None) -> Re
         absent=len(plan.absent),
         recovered_fills=sum(outcome.executions for outcome in outcomes),
         external=sum(outcome.external for outcome in outcomes),
-        ask=frozenset().union(*(outcome.ask for outcome in outcomes)),
+        ask=asked - taken.complete,  # what was answered to its end would only say the same again
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from orders import signals
 from orders.intake import names, status
 from orders.intake.work import Change, Work, clip, stored
-from orders.models import Account, CommissionReport, Execution, OrderRecord
+from orders.models import Account, CommissionReport, Event, Execution, OrderRecord
 from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus
 from orders.rules.reports import CommissionReported, ExecutionReported, Question, Report
 from orders.rules.terms import plain
@@ -151,6 +151,7 @@ def _write_of_order(work: Work, report: ExecutionReported, order: OrderRecord, r
             change.incident("late_fill", f"Filled {plain(row.quantity)} after the order was {before}: {row.exec_id}.")
         if before is OrderStatus.SENT and change.status is before and report.live:
             status.become(change, OrderStatus.WORKING, Evidence.BROKER)  # it trades, so it is in the market
+        judge_exits(change)
     change.kind = kind  # the execution is the fact; the status beside it follows from it
     if row.counts and replaced is None and row.quantity > 0:
         change.signals.append((signals.order_filled, {"execution": row, "complete": change.status is OrderStatus.FILLED}))
@@ -187,6 +188,34 @@ def judge_quantity(change: Change, *, correction: bool = False) -> None:
     elif filled < quantity and change.status is OrderStatus.FILLED and correction:
         status.become(change, OrderStatus.UNKNOWN, Evidence.CORRECTION, text="A correction took back executions.")
         change.work.ask |= {Question.OPEN_ORDERS, Question.COMPLETED_ORDERS}
+
+
+def judge_exits(change: Change) -> None:
+    """Exits that shut each other out and together filled more than there was to exit: both legs of a pair filled, and a position turned.
+
+    An OCA group exits as much as its largest member, a bracket's children as much as their entry has filled. The broker cancels siblings,
+    and does not promise that it is in time; nothing is traded here to make up for it.
+    """
+    order = change.order
+    if order.oca_group_id is not None:
+        members = list(OrderRecord.objects.filter(oca_group_id=order.oca_group_id))
+        most = max(max(row.quantity, _first_quantity(row)) for row in members)
+    elif order.parent_id is not None and order.parent is not None:
+        members = list(OrderRecord.objects.filter(parent_id=order.parent_id))
+        most = order.parent.filled_quantity
+    else:
+        return
+    exited = sum((row.filled_quantity for row in members if row.pk != order.pk), change.value("filled_quantity"))
+    if exited > most:
+        change.incident("exits_overfilled", f"Exits filled {plain(exited)} where there were {plain(most)} to exit.")
+
+
+def _first_quantity(order: OrderRecord) -> Decimal:
+    """The quantity that the order was placed with: groups of the reducing types lower it with every fill of a sibling."""
+    first = Event.objects.filter(order=order).order_by("seq").first()
+    rows = first.data.get("rows", []) if first is not None else []
+    said = [values["quantity"] for label, pk, values in rows if (label, pk) == (order._meta.label, order.pk) and "quantity" in values]
+    return Decimal(said[0]) if said else Decimal(0)
 
 
 def take_commission(work: Work, report: CommissionReported) -> None:

@@ -12,6 +12,7 @@ from orders.intake.status import ENDED_WORDS, LIVE_WORDS
 from orders.intake.work import Change, Work
 from orders.models import Account, BrokerId, Contract, OrderRecord
 from orders.rules.lifecycle import OrderStatus
+from orders.rules.limits import REDUCE_ONLY
 from orders.rules.reports import ContractFacts, OrderKey, Question
 from orders.rules.terms import Side
 
@@ -110,12 +111,13 @@ def outlived(change: Change, row: BrokerId | None) -> bool:
 
 
 def keep_word(change: Change, row: BrokerId, word: str) -> None:
-    """Keeps the broker's last word of a perm_id. Two working at once is an incident: both could fill."""
+    """Keeps the broker's last word of a perm_id. Two working at once is an incident: both could fill, so the account only reduces."""
     _set(change, row, word=word[:24])
     others = live_elsewhere(change, row)
     if others and word in LIVE_WORDS:
         perm_ids = sorted(other.perm_id for other in [row, *others] if other.perm_id)
-        change.incident("two_working", f"Two orders work at the broker under one name: perm ids {perm_ids}.", perm_ids=perm_ids)
+        text = f"Two orders work at the broker under one name: perm ids {perm_ids}."
+        change.incident("two_working", text, restricts=REDUCE_ONLY, perm_ids=perm_ids)
 
 
 def _record_order_id(change: Change, key: OrderKey) -> None:

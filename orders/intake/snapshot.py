@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from orders.intake.work import CLAIMED
-from orders.models import BrokerCommand, BrokerId, Execution, OrderRecord, Position
+from orders.book import OpenBook
+from orders.intake.status import NOT_AT_THE_BROKER
+from orders.intake.work import CLAIMED, restrict
+from orders.models import Account, BrokerCommand, BrokerId, Execution, Incident, OrderRecord, Position
+from orders.models.book import Source
 from orders.rules.lifecycle import OPEN, OrderStatus
+from orders.rules.limits import HALTED
 from orders.rules.reconcile import BookView, KnownOrder, OpenChange
 from orders.rules.reports import Question
 from orders.rules.terms import CommandKind, terms_from_json
 
 AT_THE_BROKER = sorted(status.value for status in OPEN - {OrderStatus.PENDING})
+FEW = 3
 DOUBTFUL = (OrderStatus.SENT.value, OrderStatus.UNKNOWN.value)
 
 
@@ -67,6 +72,27 @@ def _changes() -> dict[int, OpenChange]:
         if sent_at is not None and row.terms is not None:
             found[row.order_id] = OpenChange(row.pk, terms_from_json(row.terms), sent_at)
     return found
+
+
+def not_found() -> set[int]:
+    """Orders that two complete snapshots lacked."""
+    return set(OrderRecord.objects.filter(status=OrderStatus.UNKNOWN.value, status_text=NOT_AT_THE_BROKER).values_list("pk", flat=True))
+
+
+def halt_where_many_are_missing(b: OpenBook, missing: set[int]) -> None:
+    """Halts accounts of which more than a fifth of the open orders has just proved missing: the gateway has lost its memory, or is another.
+
+    One or two orders alone can be missing for reasons of their own.
+    """
+    for account in Account.objects.filter(orders__in=missing).distinct():
+        lost = OrderRecord.objects.filter(account=account, pk__in=missing).count()
+        of = OrderRecord.objects.filter(account=account, status__in=AT_THE_BROKER).count()
+        if lost < FEW or lost * 5 <= of:
+            continue
+        text = f"{lost} of {of} open orders of {account.code} are not at the broker. Trading is halted until somebody has looked."
+        with b.event("account.halted", source=Source.RECONCILE, account=account, text=text) as fact:
+            restrict(fact, account, HALTED, text)
+            fact.add(Incident(kind="orders_missing", account=account, text=text, opened_at=b.now))
 
 
 def doubtful() -> set[int]:

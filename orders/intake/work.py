@@ -17,9 +17,10 @@ from django.db.models import Model
 from django.dispatch import Signal
 
 from orders.book import Fact, OpenBook
-from orders.models import Account, BrokerCommand, BrokerId, CommissionReport, Execution, Incident, OrderRecord
+from orders.models import Account, BrokerCommand, BrokerId, CommissionReport, Execution, Incident, Limit, OrderRecord
 from orders.models.book import Source
 from orders.rules.lifecycle import Evidence, OrderStatus
+from orders.rules.limits import Rule
 from orders.rules.reports import Question
 from orders.rules.terms import MAX_SIGNIFICANT_DIGITS, OPEN_COMMANDS, CommandKind, CommandState
 from orders.signals import tell
@@ -86,6 +87,15 @@ def _is_open(kind: str, text: str, order: OrderRecord | None) -> bool:
     return Incident.objects.filter(kind=kind, text=text, order=order, closed_at=None).exists()
 
 
+def restrict(fact: Fact, account: Account, state: Decimal, why: str) -> None:
+    """Puts an account into a stricter trading state (limits.Rule.TRADING_STATE), which a person takes back in the administration."""
+    row = Limit.objects.filter(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value).first()
+    if row is None:
+        fact.add(Limit(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value, value=state, note=clip(why, 200)))
+    elif row.value < state:
+        fact.set(row, value=state, note=clip(why, 200))
+
+
 @dataclass
 class Change:
     """What one report does to one order, collected first and then written as one event."""
@@ -102,6 +112,7 @@ class Change:
     added: list[Model] = field(default_factory=list)
     sets: list[tuple[Model, dict[str, Any]]] = field(default_factory=list)
     signals: list[tuple[Signal, dict[str, Any]]] = field(default_factory=list)
+    restricts: Decimal | None = None  # the trading state that the account is put into with this change
 
     @property
     def now(self) -> datetime:
@@ -148,12 +159,16 @@ class Change:
         """A person must look at the order."""
         self.fields.update(needs_attention=True, attention_text=clip(text, 300))
 
-    def incident(self, kind: str, text: str, **data: Any) -> None:
-        """An incident of the order, and the order flagged; nothing where the same one is open already."""
+    def incident(self, kind: str, text: str, *, restricts: Decimal | None = None, **data: Any) -> None:
+        """An incident of the order, and the order flagged; nothing where the same one is open already.
+
+        `restricts`: the trading state that the account is put into until a person has looked.
+        """
         text = clip(text, 500)
         if self.order.pk and _is_open(kind, text, self.order):
             return
         log.warning("%s: %s (%s)", kind, text, self.order.client_order_id)
+        self.restricts = restricts or self.restricts
         self.attention(text)
         self.added.append(Incident(kind=kind, order=self.order, account=self.order.account, text=text, data=data, opened_at=self.now))
 
@@ -175,6 +190,8 @@ class Change:
                 fact.set(row, **values)
             for row in self.added:
                 fact.add(row)
+            if self.restricts is not None:
+                restrict(fact, account, self.restricts, self.value("attention_text"))
         for signal, facts in self.signals:
             tell(self.work.b, signal, sender=OrderRecord, order=order, **facts)
         return True

@@ -94,8 +94,10 @@ def reconcile(view: BookView, snapshot: Snapshot) -> Plan:
     return Plan(reports=(*said, *concluded), absent=absent)
 
 
-def _rank(report: Report) -> int:
-    return _ORDER_OF_USE.index(type(report)) if type(report) in _ORDER_OF_USE else len(_ORDER_OF_USE)
+def _rank(report: Report) -> tuple[int, float]:
+    """By kind, and executions by when they happened: an entry fills before its exits."""
+    kind = _ORDER_OF_USE.index(type(report)) if type(report) in _ORDER_OF_USE else len(_ORDER_OF_USE)
+    return kind, report.executed_at.timestamp() if isinstance(report, ExecutionReported) else 0.0
 
 
 def _absent(view: BookView, snapshot: Snapshot) -> tuple[str, ...]:

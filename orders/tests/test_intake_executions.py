@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orders.book import book
 from orders.intake.executions import split
-from orders.models import CommissionReport, Event, Execution, Feed, Incident, OrderRecord
+from orders.models import CommissionReport, Event, Execution, Feed, Incident, OcaGroup, OrderRecord
+from orders.models.book import Source
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import CommissionReported, OrderKey, Question
 from orders.rules.terms import CommandState, Side
@@ -167,6 +169,42 @@ def test_more_than_was_ordered_is_filled_and_told(desk: Desk) -> None:
     after = desk.fresh(order)
     assert (after.state, after.filled_quantity) == (S.FILLED, 120)
     assert incidents() == ["overfill"]
+
+
+def a_pair(desk: Desk, oca_type: int) -> list[OrderRecord]:
+    """Two exits of 100 in one group."""
+    with book(at=desk.now) as b, b.event("test.group", source=Source.USER) as fact:
+        group = fact.add(OcaGroup(name="pair-1", oca_type=oca_type))
+    return [desk.order(S.WORKING, terms=a_limit(side=Side.SELL), oca_group=group) for _ in range(2)]
+
+
+def test_both_legs_of_an_oca_pair_filling_is_told(desk: Desk) -> None:
+    stop, target = a_pair(desk, 1)
+    desk.tell(desk.fill(stop, "a.1.01", "60"), desk.fill(target, "b.1.01", "40"))
+    assert incidents() == []
+    desk.tell(desk.fill(target, "b.2.01", "60"))
+    assert incidents() == ["exits_overfilled"]
+    assert desk.fresh(target).state is S.FILLED  # what happened is kept; nothing is traded to make up for it
+
+
+def test_a_pair_that_reduces_its_siblings_is_measured_by_what_it_was_placed_with(desk: Desk) -> None:
+    stop, target = a_pair(desk, 2)
+    desk.tell(desk.fill(stop, "a.1.01", "60"), desk.opened(target, terms=a_limit("40", side=Side.SELL)))
+    desk.tell(desk.fill(target, "b.1.01", "10"), desk.opened(stop, terms=a_limit("90", side=Side.SELL)))
+    desk.tell(desk.fill(stop, "a.2.01", "30"), desk.says(target, "Cancelled"))
+    assert desk.fresh(stop).state is S.FILLED
+    assert incidents() == []
+    desk.tell(desk.fill(target, "b.2.01", "1"))
+    assert "exits_overfilled" in incidents()
+
+
+def test_children_that_exit_more_than_their_entry_filled_are_told(desk: Desk) -> None:
+    entry = desk.order(S.WORKING)
+    child = desk.order(S.HELD, terms=a_limit(side=Side.SELL), parent=entry)
+    desk.tell(desk.fill(entry, "a.1.01", "40"), desk.fill(child, "b.1.01", "40"))
+    assert incidents() == []
+    desk.tell(desk.fill(child, "b.2.01", "1"))
+    assert incidents() == ["exits_overfilled"]
 
 
 def test_an_execution_in_an_account_that_is_not_ours_is_kept_from_everybody(desk: Desk) -> None:

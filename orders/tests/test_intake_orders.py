@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from orders.models import BrokerId, Execution, Incident, OrderRecord
+from orders.models import BrokerId, Execution, Incident, Limit, OrderRecord
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import ExecutionReported, OrderCompleted, OrderKey, OrderStatusReported, Question
 from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Side, TimeInForce
@@ -175,6 +175,8 @@ def test_two_perm_ids_that_work_at_once_are_an_incident_and_either_end_leaves_th
     desk.tell(desk.opened(order, perm_id=502))
     assert incidents() == ["two_working"]
     assert sorted(order.broker_ids.values_list("perm_id", flat=True)) == [501, 502]
+    limit = Limit.objects.get(account=desk.account, rule="TRADING_STATE")
+    assert (limit.value, limit.note) == (1, "Two orders work at the broker under one name: perm ids [501, 502].")
     desk.tell(desk.says(order, "Cancelled", perm_id=501))
     assert desk.fresh(order).state is S.WORKING
     desk.tell(desk.says(order, "Cancelled", perm_id=502))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from orders import intake
-from orders.models import BrokerCommand, Event, OrderRecord, Position
+from orders.models import BrokerCommand, Event, Limit, OrderRecord, Position
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reconcile import BookView, KnownOrder, OpenChange, reconcile
 from orders.rules.reports import (
@@ -131,6 +132,11 @@ def test_executions_come_before_the_end_of_their_order_and_after_its_name() -> N
     assert reconcile(BookView(), Snapshot(AT, CLIENT, EVERYTHING, (cost, end, fill, name))).reports == (name, fill, cost, end)
 
 
+def test_executions_come_in_the_order_in_which_they_happened() -> None:
+    later, earlier = filled(OrderKey(perm_id=1), "b"), replace(filled(OrderKey(perm_id=2), "a"), executed_at=AT - timedelta(seconds=1))
+    assert reconcile(BookView(), Snapshot(AT, CLIENT, EVERYTHING, (later, earlier))).reports == (earlier, later)
+
+
 # --- what the intake concludes ------------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +178,27 @@ def test_an_order_that_filled_and_whose_executions_stay_missing_needs_a_person(d
     result = take(desk, desk.completed(order, "Filled", filled_quantity=Decimal(100)))
     after = desk.fresh(order)
     assert (after.state, after.needs_attention) == (S.WORKING, True)
-    assert Question.EXECUTIONS in result.ask
+    assert result.ask == frozenset()  # it would only say the same again
+
+
+def test_what_an_incomplete_snapshot_left_open_is_asked_again(desk: Desk) -> None:
+    order = desk.order(S.WORKING)
+    desk.later(2)
+    end = desk.completed(order, "Filled", filled_quantity=Decimal(100))
+    assert take(desk, end, complete=EVERYTHING - {Question.EXECUTIONS}).ask == {Question.EXECUTIONS}
+
+
+@pytest.mark.parametrize(("lost", "kept", "halted"), [(3, 11, True), (3, 12, False), (2, 0, False), (3, 0, True)])
+def test_an_account_that_misses_many_orders_at_once_is_halted(desk: Desk, lost: int, kept: int, halted: bool) -> None:
+    missing = [desk.order(S.WORKING) for _ in range(lost)]
+    there = [desk.order(S.WORKING) for _ in range(kept)]
+    for _ in range(3):
+        desk.later(11)
+        take(desk, *[desk.opened(order) for order in there])
+    assert all(desk.fresh(order).state is S.UNKNOWN for order in missing)
+    states = list(Limit.objects.filter(rule="TRADING_STATE", account=desk.account).values_list("value", flat=True))
+    assert states == ([2] if halted else [])
+    assert incidents() == (["orders_missing"] if halted else [])
 
 
 @pytest.mark.parametrize("status", [S.SENT, S.HELD, S.WORKING, S.UNKNOWN])
@@ -312,4 +338,4 @@ def test_doubt_then_two_absences_then_the_same_doubt_is_one_story(desk: Desk) ->
         desk.later(11)
         take(desk)
     kinds = list(Event.objects.filter(order=order).order_by("seq").values_list("kind", flat=True))
-    assert kinds == ["order.unknown", "order.absent", "order.absent"]
+    assert kinds == ["test.order", "order.unknown", "order.absent", "order.absent"]

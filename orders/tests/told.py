@@ -78,20 +78,19 @@ class Desk:
             place = {OrderStatus.PENDING: CommandState.PENDING, OrderStatus.SENT: CommandState.SENT}.get(status, CommandState.CONFIRMED)
         if status is OrderStatus.UNKNOWN:
             place = CommandState.UNKNOWN
-        with book(at=self.now) as b, b.event("test.order", source=Source.USER) as fact:
-            order = fact.add(
-                OrderRecord(
-                    client_order_id=f"DB{b.row.install}-{number:026d}",
-                    unit_id=f"unit-{number}",
-                    account=account or self.account,
-                    contract=self.contract,
-                    status=status.value,
-                    status_basis=basis or ("broker" if status in TERMINAL else ""),
-                    created_at=self.now,
-                    sent_at=None if status is OrderStatus.PENDING else self.now,
-                    **{**vars(terms), **fields},
-                )
-            )
+        order = OrderRecord(
+            unit_id=f"unit-{number}",
+            account=account or self.account,
+            contract=self.contract,
+            status=status.value,
+            status_basis=basis or ("broker" if status in TERMINAL else ""),
+            created_at=self.now,
+            sent_at=None if status is OrderStatus.PENDING else self.now,
+            **{**vars(terms), **fields},
+        )
+        with book(at=self.now) as b, b.event("test.order", source=Source.USER, order=order) as fact:
+            order.client_order_id = f"DB{b.row.install}-{number:026d}"
+            fact.add(order)
             if status is not OrderStatus.PENDING:
                 fact.add(BrokerId(order=order, client_id=CLIENT, ib_order_id=number, perm_id=perm_id))
             self._command(fact, order, CommandKind.PLACE, place)
