@@ -55,8 +55,9 @@ class Seats:
             "created_at": self.now,
             "sent_at": None if status is OrderStatus.PENDING else self.now,
         }
-        with book(at=self.now) as b, b.event("order.placed", source=Source.USER, actor=self.trader, account=self.account) as fact:
-            return fact.add(OrderRecord(**{**values, **fields}))
+        order = OrderRecord(**{**values, **fields})
+        with book(at=self.now) as b, b.event("order.placed", source=Source.USER, actor=self.trader, order=order) as fact:
+            return fact.add(order)
 
     def bracket(self, filled: str = "0") -> tuple[OrderRecord, OrderRecord, OrderRecord]:
         """Entry, take profit and stop loss of a long position; `filled` of the entry."""

@@ -146,7 +146,7 @@ def test_a_panel_that_is_none_is_not_found(seats: Seats) -> None:
     assert signed_in(seats.trader).get(reverse("panel", args=["nonsense"])).status_code == 404
 
 
-# --- the account in the address ---------------------------------------------------------------------------------------------------------
+# --- the account in the address -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["desk", "positions", "executions", "history", "history_csv", "ticket"])

@@ -120,6 +120,15 @@ def test_the_same_key_is_one_order_however_often_it_is_sent(seats: Seats, client
     assert OrderRecord.objects.count() == 1
 
 
+def test_an_answer_that_was_lost_is_given_again_whatever_has_happened_since(seats: Seats, client: Client) -> None:
+    fields = filled_in(seats)
+    send(client, fields)
+    Gateway.objects.update(state=GatewayState.DOWN.value)
+    late = {**fields, "rendered_at": (timezone.now() - timedelta(minutes=5)).isoformat()}
+    assert send(client, late).status_code == 302
+    assert OrderRecord.objects.count() == 1
+
+
 def test_the_key_of_another_order_is_refused(seats: Seats, client: Client) -> None:
     fields = filled_in(seats)
     send(client, fields)
@@ -129,7 +138,7 @@ def test_the_key_of_another_order_is_refused(seats: Seats, client: Client) -> No
     assert OrderRecord.objects.count() == 1
 
 
-# --- in place ---------------------------------------------------------------------------------------------------------------------------
+# --- in place -------------------------------------------------------------------------------------------------------------------------
 
 
 def test_htmx_gets_a_fresh_ticket_and_a_toast(seats: Seats, client: Client) -> None:
@@ -153,7 +162,7 @@ def test_htmx_gets_the_refused_ticket_back(seats: Seats, client: Client) -> None
     assert OrderRecord.objects.count() == 0
 
 
-# --- what does not go -------------------------------------------------------------------------------------------------------------------
+# --- what does not go -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -254,7 +263,7 @@ def test_the_account_of_the_ticket_decides_not_the_one_on_the_screen(seats: Seat
     assert OrderRecord.objects.get().account == seats.account
 
 
-# --- the contract -----------------------------------------------------------------------------------------------------------------------
+# --- the contract ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_typed_symbol_is_shown_before_anything_is_sent(seats: Seats, client: Client) -> None:

@@ -19,7 +19,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from orders.models import Account
+from orders.models import Account, Submission
 from orders.pages.forms import Stamp, is_too_old
 from orders.pages.permissions import current_account
 from orders.queries import tradable_ids, visible_accounts
@@ -74,10 +74,15 @@ def done(request: HttpRequest, words: str, url: str, *, link: str = "") -> HttpR
 
 
 def too_old(request: HttpRequest) -> list[str]:
-    """Why a form must be looked at once more: it was made more than a minute ago. Empty where it is fresh."""
-    if is_too_old(request.POST.get("rendered_at", ""), timezone.now()):
+    """Why a form must be looked at once more: it was made more than a minute ago. Empty where it is fresh, or was sent before."""
+    if not was_sent_before(request) and is_too_old(request.POST.get("rendered_at", ""), timezone.now()):
         return [gettext("Nothing was sent: this page is older than a minute. Look at it again, then send.")]
     return []
+
+
+def was_sent_before(request: HttpRequest) -> bool:
+    """Whether the key of this form has its answer already: then that is given again, however old the form or the state of the gateway."""
+    return Submission.objects.filter(user=request.user, key=request.POST.get("key", "")).exists()
 
 
 def toast(words: str, link: str = "") -> str:

@@ -48,8 +48,8 @@ def change(request: HttpRequest, client_order_id: str) -> HttpResponse:
     record = order_or_404(request, client_order_id)
     require_trade(request, record.account)
     form = ChangeForm(request.POST or None, order=record)
-    problems = _why_not_change(record)
-    if request.method == "POST" and not problems and form.is_valid():
+    problems = _why_not_change(record) if request.method == "GET" else []
+    if request.method == "POST" and form.is_valid():
         problems = too_old(request)
         if not problems and _changed(request, record, form):
             return done(request, _("Change asked for: %s") % _words(record), _url(record), link=record.client_order_id)
@@ -108,8 +108,8 @@ def cancel(request: HttpRequest, client_order_id: str) -> HttpResponse:
     """Cancels the rest of an order, after saying what that leaves behind."""
     record = order_or_404(request, client_order_id)
     require_trade(request, record.account)
-    problems = _why_not_cancel(record)
-    if request.method == "POST" and not problems:
+    problems = _why_not_cancel(record) if request.method == "GET" else []
+    if request.method == "POST":
         try:
             OrderManager(request.user).cancel_order(record, key=request.POST.get("key", ""))
         except (Refused, IllegalTransition) as error:

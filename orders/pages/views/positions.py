@@ -20,7 +20,7 @@ from orders.manager import OrderManager
 from orders.models import Position
 from orders.pages.forms import HUNDRED, OCA_TYPES, ProtectForm, add_refusal
 from orders.pages.permissions import position_or_404, require_trade
-from orders.pages.views.frame import ask, done, too_old
+from orders.pages.views.frame import ask, done, too_old, was_sent_before
 from orders.pages.views.ticket import accepted_words
 from orders.queries import gateway
 from orders.queries.guard import guard_of, open_exits
@@ -40,7 +40,7 @@ def close(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
     require_trade(request, position.account)
     problems: list[str] = []
     if request.method == "POST":
-        problems = too_old(request) or _gateway_problem()
+        problems = too_old(request) or _gateway_problem(request)
         if not problems:
             try:
                 OrderManager(request.user).close_position(position.account, position.contract, key=request.POST.get("key", ""))
@@ -77,7 +77,7 @@ def protect(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
     form = ProtectForm(request.POST or None, initial=_suggested(position))
     problems: list[str] = []
     if request.method == "POST" and form.is_valid():
-        problems = too_old(request) or _gateway_problem()
+        problems = too_old(request) or _gateway_problem(request)
         if not problems:
             orders = _protected(request, form, position)
             if orders:
@@ -158,6 +158,6 @@ def _held(position: Position) -> dict[str, str]:
     return {"quantity": quantity(abs(position.quantity)), "symbol": position.contract.label}
 
 
-def _gateway_problem() -> list[str]:
+def _gateway_problem(request: HttpRequest) -> list[str]:
     pill = gateway(timezone.now())
-    return [] if pill.may_place else [_("Nothing was sent: %s") % pill.reason]
+    return [] if pill.may_place or was_sent_before(request) else [_("Nothing was sent: %s") % pill.reason]

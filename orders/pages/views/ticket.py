@@ -20,10 +20,10 @@ from orders.contracts import ticks
 from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Account, Contract, OrderRecord, Submission
-from orders.pages.forms import Stamp, TicketForm, add_refusal, is_too_old
+from orders.pages.forms import Stamp, TicketForm, add_refusal
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import Match, contract_by_id, contract_by_symbol
-from orders.pages.views.frame import REFUSED_STATUS, done, toast
+from orders.pages.views.frame import REFUSED_STATUS, done, toast, too_old, was_sent_before
 from orders.queries import gateway, tradable_accounts, visible_accounts
 from orders.queries.orders import terms_words
 from orders.queries.quotes import describe
@@ -195,15 +195,13 @@ def _ask_again(request: HttpRequest, form: TicketForm, contract: Contract, shown
             _("%(symbol)s is %(words)s. If that is the one you mean, send again.")
             % {"symbol": contract.label, "words": describe(contract, Ticks.load())}
         ]
-    if is_too_old(request.POST.get("rendered_at", ""), timezone.now()):
-        return [_("Nothing was sent: this ticket is older than a minute. Look at the prices again, then send.")]
-    return []
+    return too_old(request)
 
 
 def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Contract) -> list[OrderRecord]:
     """The verb of the ticket's type. An empty list, with the reasons in the form, where it was refused."""
     pill = gateway()
-    if not pill.may_place:
+    if not pill.may_place and not was_sent_before(request):
         form.add_error(None, _("Nothing was sent: %s") % pill.reason)
         return []
     exits = form.exits(contract, ticks(contract)) if form.cleaned_data["bracket"] else None
@@ -214,7 +212,10 @@ def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Co
     except Refused as refused:
         if refused.code == Rule.DUPLICATE_SECONDS:
             form.asks_for_confirmation = True  # type: ignore[attr-defined]
-        add_refusal(form, refused.message, refused.field, refused.code)
+        message = refused.message
+        if refused.code == "KEY_REUSED":
+            message = _("This form was used before. Look at your orders: the earlier one may have been accepted.")
+        add_refusal(form, message, refused.field, refused.code)
         return []
 
 
