@@ -47,7 +47,7 @@ class Program:
         return self.data / f"{self.name}.log"
 
     def start(self, *ready: str) -> Self:
-        """Starts it and waits until it has said all of `ready`; AssertionError with its log when it ends before."""
+        """Starts it and waits until it has said all of `ready`. Call it in a thread that lives on: the process is tied to that."""
         before = len(self.log)
         with self._file.open("ab") as log:
             self.process = process = subprocess.Popen(
@@ -59,9 +59,20 @@ class Program:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(lambda: process.poll() is not None or all(one in self.log[before:] for one in ready), f"{self.name} says {ready}")
+        return self.says(*ready, since=before)
+
+    def says(self, *words: str, since: int = 0) -> Self:
+        """Waits until it has said all of the words; AssertionError with its log when it ends before."""
+        process = self.process
+        assert process is not None
+        wait_until(lambda: process.poll() is not None or all(one in self.log[since:] for one in words), f"{self.name} says {words}")
         assert process.poll() is None, f"{self.name} ended with {process.returncode}:\n{self.log}"
         return self
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self.process is not None and self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal: SIGTERM asks it to end, SIGSTOP freezes it, SIGCONT thaws it."""
@@ -88,7 +99,7 @@ class Program:
 
     def close(self) -> None:
         """Ends whatever still runs of it."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.runs:
             self.process.kill()
             self.process.wait(PATIENCE)
 
