@@ -235,7 +235,7 @@ def _bare_positions(user: Any, now: datetime) -> list[Todo]:
     tradable = {account.code for account in visible_accounts(user).filter(pk__in=tradable_ids(user))}
     found = []
     for row in positions(user, now=now):
-        if row.guard is None or row.guard.closing:
+        if row.guard is None or row.guard.under_way:
             continue
         if row.guard.bare:
             found.append(

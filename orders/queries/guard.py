@@ -15,11 +15,13 @@ from django.utils.translation import gettext as _
 
 from orders.models import BrokerCommand, OrderRecord, Position
 from orders.queries.show import quantity
-from orders.rules.lifecycle import OPEN, WORKING
+from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role, Side
 
 Exits = Mapping[tuple[int, int], list[OrderRecord]]
 """Open orders by (account, contract)."""
+
+ON_THE_WAY = frozenset({OrderStatus.PENDING, OrderStatus.SENT})
 
 STOPS = ("STP", "STP LMT", "TRAIL", "TRAIL LIMIT")
 
@@ -33,6 +35,7 @@ class Guard:
     glyph: str
     bare: Decimal = Decimal(0)
     orphans: Decimal = Decimal(0)
+    under_way: bool = False  # an order that will close or cover it has been sent or is about to be
     closing: bool = False
 
 
@@ -63,18 +66,20 @@ def guard_of(position: Position, exits: Exits) -> Guard | None:
     way_out = Side.SELL if held > 0 else Side.BUY
     leaving = [order for order in orders if order.side == way_out]
     if any(order.role == Role.CLOSE for order in leaving):
-        return Guard(_("closing %s") % quantity(abs(held)), "badge-closing", "s-sent", closing=True)
-    bare = max(abs(held) - _covered(leaving), Decimal(0))
+        return Guard(_("closing %s") % quantity(abs(held)), "badge-sent", "s-sent", under_way=True, closing=True)
+    bare = max(abs(held) - _covered(leaving, WORKING), Decimal(0))
     if not bare:
         return Guard(_("protected %s") % quantity(abs(held)), "badge-ok", "i-shield")
+    if abs(held) <= _covered(leaving, WORKING | ON_THE_WAY):
+        return Guard(_("protecting %s") % quantity(bare), "badge-sent", "s-sent", bare=bare, under_way=True)
     return Guard(_("unprotected %s") % quantity(bare), "badge-bare", "i-warn", bare=bare)
 
 
-def _covered(orders: Collection[OrderRecord]) -> Decimal:
-    """What accepted stops would close. Stops of one OCA group stand for one another: the largest counts."""
+def _covered(orders: Collection[OrderRecord], statuses: Collection[OrderStatus]) -> Decimal:
+    """What stops in these statuses would close. Stops of one OCA group stand for one another: the largest counts."""
     groups: dict[object, Decimal] = {}
     for order in orders:
-        if order.order_type not in STOPS or order.state not in WORKING or order.cancel_asked:  # type: ignore[attr-defined]
+        if order.order_type not in STOPS or order.state not in statuses or order.cancel_asked:  # type: ignore[attr-defined]
             continue
         amount = order.remaining_quantity
         if order.parent is not None:

@@ -105,6 +105,6 @@ def position_row(position: Position, exits: Exits, ticks: Ticks, may_trade: bool
         daily=figure(values.daily_pnl if values else None),
         guard=guard,
         reported=Moment(position.reported_at, account.time_zone),
-        can_protect=may_trade and guard is not None and bool(guard.bare),
+        can_protect=may_trade and guard is not None and bool(guard.bare) and not guard.under_way,
         can_close=may_trade and bool(position.quantity) and not (guard is not None and guard.closing),
     )

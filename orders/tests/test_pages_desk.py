@@ -173,6 +173,20 @@ def test_every_page_is_fit_for_the_policy_and_for_a_screen_reader(seats: Seats, 
         assert 'lang="en"' in page, address
 
 
+def test_a_dialog_over_the_desk_uses_no_id_of_the_desk(seats: Seats, client: Client) -> None:
+    seats.position("60")
+    order = seats.order()
+    desk = Reader()
+    desk.feed(words(client.get(reverse("desk"), {"con_id": seats.contract.con_id})))
+    addresses = [reverse(name, args=[order.client_order_id]) for name in ("change", "cancel", "conclude")]
+    addresses += [reverse(name, args=[seats.account.code, seats.contract.con_id]) for name in ("close", "protect")]
+    for address in addresses:
+        dialog = Reader()
+        dialog.feed(words(client.get(address, HTTP_HX_REQUEST="true")))
+        assert dialog.ids, address
+        assert set(dialog.ids) & set(desk.ids) == set(), address
+
+
 def test_every_form_that_acts_has_an_address_and_a_token(seats: Seats, client: Client) -> None:
     for address, page in every_page(seats, client).items():
         for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", page, re.DOTALL):

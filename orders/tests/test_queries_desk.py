@@ -56,10 +56,21 @@ def test_an_accepted_stop_protects_and_a_target_does_not(seats: Seats) -> None:
     assert guard(seats) == "unprotected 100"
 
 
-@pytest.mark.parametrize("status", [OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN])
-def test_what_ib_has_not_accepted_does_not_protect(seats: Seats, status: OrderStatus) -> None:
+@pytest.mark.parametrize("status", [OrderStatus.PENDING, OrderStatus.SENT])
+def test_a_stop_on_its_way_does_not_protect_yet_and_is_not_sent_twice(seats: Seats, status: OrderStatus) -> None:
     seats.position("100")
-    seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal("98"), status=status)
+    stop = seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal("98"), status=status)
+    (row,) = queries.positions(seats.trader)
+    assert (row.guard.text, row.guard.bare, row.can_protect) == ("protecting 100", Decimal(100), False)
+    stop.quantity = Decimal(50)
+    stop.save()
+    (row,) = queries.positions(seats.trader)
+    assert (row.guard.text, row.can_protect) == ("unprotected 100", True)
+
+
+def test_a_stop_of_unknown_fate_does_not_protect(seats: Seats) -> None:
+    seats.position("100")
+    seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal("98"), status=OrderStatus.UNKNOWN)
     assert guard(seats) == "unprotected 100"
 
 

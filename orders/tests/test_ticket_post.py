@@ -352,7 +352,7 @@ def test_what_the_broker_does_not_know_is_said() -> None:
 def test_the_search_lists_what_the_book_knows_first() -> None:
     seats = take_seats()
     with a_broker_that_answers(search=[found(seats.contract.con_id, "AAPL"), found(77, "AAPB", "BATS")]):
-        answer = signed_in(seats.trader).get(reverse("ticket_search"), {"symbol": "aap"}, **HTMX)
+        answer = signed_in(seats.trader).get(reverse("ticket_search"), {"symbol": "aap", "far": "1"}, **HTMX)
     assert words(answer).count("<li>") == 2
     assert words(answer).index("AAPL") < words(answer).index("AAPB")
     assert reverse("ticket_contract", args=[77]) in words(answer)
@@ -360,7 +360,10 @@ def test_the_search_lists_what_the_book_knows_first() -> None:
 
 def test_without_a_gateway_the_search_says_that_it_is_short(seats: Seats, client: Client) -> None:
     Gateway.objects.update(state=GatewayState.DOWN.value)
-    answer = client.get(reverse("ticket_search"), {"symbol": "aap"})
+    at_once = words(client.get(reverse("ticket_search"), {"symbol": "aap"}))
+    assert "AAPL INC" in at_once
+    assert "?far=1&amp;symbol=AAP" in at_once
+    answer = client.get(reverse("ticket_search"), {"symbol": "aap", "far": "1"})
     assert "only what the book knows is found" in words(answer)
     assert "AAPL INC" in words(answer)
 

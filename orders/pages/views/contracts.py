@@ -82,18 +82,20 @@ def _detailed(con_id: int) -> Contract | None:
 
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
-    """Contracts that a typed symbol may mean, those the book knows first."""
+    """Contracts that a typed symbol may mean: at once those the book knows, with `far` also those the broker finds."""
     typed = request.GET.get("symbol", "").strip().upper()
     found: list[Match] = []
     problem = ""
     if typed:
         named = Q(symbol__istartswith=typed) | Q(local_symbol__istartswith=typed)
         found = [_known(contract) for contract in Contract.objects.filter(named, detailed_at__isnull=False)[:MATCHES]]
-        told, problem = _search(request, typed)
+        told, problem = _search(request, typed) if "far" in request.GET else ([], "")
         seen = {match.con_id for match in found}
         found += [match for match in told if match.con_id not in seen]
         found.sort(key=lambda match: match.symbol.upper() != typed)
-    return render(request, "ticket/_matches.html", {"found": found[:MATCHES], "problem": problem, "typed": typed})
+    return render(
+        request, "ticket/_matches.html", {"found": found[:MATCHES], "problem": problem, "typed": typed, "is_far": "far" in request.GET}
+    )
 
 
 def _known(contract: Contract) -> Match:

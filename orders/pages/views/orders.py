@@ -47,7 +47,7 @@ def change(request: HttpRequest, client_order_id: str) -> HttpResponse:
     """New quantity, prices or time in force for a working order, shown as old → new."""
     record = order_or_404(request, client_order_id)
     require_trade(request, record.account)
-    form = ChangeForm(request.POST or None, order=record)
+    form = ChangeForm(request.POST or None, order=record, auto_id="ask_%s")
     problems = _why_not_change(record) if request.method == "GET" else []
     if request.method == "POST" and form.is_valid():
         problems = too_old(request)

@@ -5,6 +5,7 @@ The rule it keeps: direction and quantity come from the position as IB reports i
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -74,7 +75,7 @@ def protect(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
     """Stop and target on a position, in one OCA group."""
     position = position_or_404(request, code, con_id)
     require_trade(request, position.account)
-    form = ProtectForm(request.POST or None, initial=_suggested(position))
+    form = ProtectForm(request.POST or None, initial=_suggested(position), auto_id="ask_%s")
     problems: list[str] = []
     if request.method == "POST" and form.is_valid():
         problems = too_old(request) or _gateway_problem(request)
@@ -120,7 +121,7 @@ def _suggested(position: Position) -> dict[str, str]:
 
 
 def _preview(form: ProtectForm, position: Position) -> dict[str, Any]:
-    """Stop and target that the percentages of the form, or its defaults, come to."""
+    """The price ladder, and the stop and target that the percentages of the form, or its defaults, come to."""
 
     def value(name: str) -> Decimal | None:
         try:
@@ -130,14 +131,17 @@ def _preview(form: ProtectForm, position: Position) -> dict[str, Any]:
 
     entry, stop, target = value("entry_price"), value("stop_percent"), value("target_percent")
     rule = ticks_of(position.contract)
-    if entry is None or stop is None or target is None or rule is None:
+    if rule is None:
         return {}
+    ladder = {"ladder": json.dumps([[plain(low), plain(tick)] for low, tick in rule.increments])}
+    if entry is None or stop is None or target is None:
+        return ladder
     try:
         prices = stop_and_target(entry, is_long=position.quantity > 0, stop_loss=stop / HUNDRED, profit_target=target / HUNDRED, rule=rule)
     except (TicketError, ArithmeticError):
-        return {}
+        return ladder
     shown = Ticks.load()
-    return {"stop_shown": shown.price(position.contract, prices[0]), "target_shown": shown.price(position.contract, prices[1])}
+    return {**ladder, "stop_shown": shown.price(position.contract, prices[0]), "target_shown": shown.price(position.contract, prices[1])}
 
 
 def _facts(position: Position) -> dict[str, Any]:
