@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.usefixtures("a_book"),
 ]
-by_callers_time = pytest.mark.skipif("connection.vendor == 'postgresql'", reason="on PostgreSQL the time is the database's")
+by_callers_time = pytest.mark.skipif(connection.vendor == "postgresql", reason="on PostgreSQL the time is the database's")
 
 
 @pytest.fixture
@@ -115,8 +115,7 @@ def test_what_may_be_alive_is_waited_for(holder: str) -> None:
     assert lease.acquire("b:2:y", NOW) is None
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="the embedded database takes the caller's time")
 def test_the_database_tells_the_time_on_postgresql() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("needs a PostgreSQL server")
     assert lease.acquire("a:1:x", at(-100_000)) is not None
     assert lease.acquire("b:2:y", at(100_000)) is None
