@@ -132,16 +132,8 @@ class Engine:
         """Renews the lease every 2.5 s. Raises LeaseLost when another has it; while it cannot be renewed, `may_send` keeps us silent."""
         here = self.situation
         while True:
-            asked_at = here.monotonic()
-            if not await here.book(self._renewal):
-                raise LeaseLost("another worker holds the lease")
-            here.renewed(asked_at)
-            await asyncio.sleep(max(RENEW_SECONDS - (here.monotonic() - asked_at), 0.0))
-
-    def _renewal(self) -> bool:
-        """At the time at which it reaches the database, which may be long after it was asked for."""
-        here = self.situation
-        return lease.renew(here.holder, here.fence, here.now)
+            here.renewed(await here.book(here.renew))
+            await asyncio.sleep(max(RENEW_SECONDS - (here.monotonic() - here.renewed_at), 0.0))
 
     # --- the end ----------------------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from orders.rules.reports import GatewayChanged, PositionReported, Question, Rep
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 200  # reports in one transaction: the book is locked while they are written
+MOST_AT_ONCE = 25  # reports in one transaction: while they are written nobody else can write, and the lease is not renewed
 
 
 class Hearing:

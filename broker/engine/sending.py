@@ -24,6 +24,7 @@ from orders.rules.terms import GatewayState
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+RENEWAL_SECONDS = 2.5
 QUIET_SECONDS = 5.0  # after so long without a byte from the gateway it is asked whether it lives, before it is sent an order
 
 
@@ -69,12 +70,18 @@ class Sending:
 
     async def _claim_and_write(self, state: GatewayState, room: int) -> bool:
         here, epoch = self._here, self._here.epoch
-        units = await here.run_in_book(
-            outbox.claim, fence=here.fence, client_id=here.connector.client_id, state=state, room=room, now=here.now
-        )
+        units, renewed_at = await here.run_in_book(self._claim, state, room)
+        here.renewed(renewed_at)
         if units:
             await self._write(units, epoch)
         return bool(units)
+
+    def _claim(self, state: GatewayState, room: int) -> tuple[list[Unit], float]:
+        """Claims under a lease renewed just now, if there was no time to renew it for a while: what is claimed can then be written."""
+        here = self._here
+        old = here.monotonic() - here.renewed_at > RENEWAL_SECONDS
+        renewed_at = here.renew() if old else here.renewed_at
+        return outbox.claim(fence=here.fence, client_id=here.connector.client_id, state=state, room=room, now=here.now), renewed_at
 
     async def _write(self, units: Sequence[Unit], epoch: int) -> None:
         """Writes the units, each in one burst, and notes what became of them; the notes are in the book before any report about them."""

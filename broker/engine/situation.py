@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError
 
 from broker.connector import IBKRConnector
+from orders import lease
 from orders.rules.reports import GatewayChanged, Question, Report, Snapshot
 from orders.rules.terms import GatewayState
 
@@ -152,9 +153,19 @@ class Situation:
         """The last look before a write: this fence is ours, and the lease was renewed a moment ago by a clock that nobody can set."""
         return fence == self.fence and self.monotonic() - self.renewed_at < SELF_FENCE_SECONDS
 
-    def renewed(self, asked_at: float) -> None:
-        """A renewal that was asked for at this moment is committed: it is at least this young."""
-        self.renewed_at = max(self.renewed_at, asked_at)
+    def renewed(self, at: float) -> None:
+        """A renewal that reached the database after this moment is committed: the lease is at least this young."""
+        self.renewed_at = max(self.renewed_at, at)
+
+    def renew(self) -> float:
+        """Renews the lease; to be run in the book. Gives the moment, taken there: before it, the call may have waited for its turn.
+
+        Raises LeaseLost where another has the lease.
+        """
+        at = self.monotonic()
+        if not lease.renew(self.holder, self.fence, self.now):
+            raise lease.LeaseLost("another worker holds the lease")
+        return at
 
 
 async def rung(bell: asyncio.Event, seconds: float) -> bool:

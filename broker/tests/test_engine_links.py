@@ -202,3 +202,29 @@ async def test_an_unreadable_message_is_made_good_by_asking(desk: Desk) -> None:
     connection.transport.write(len(broken).to_bytes(4, "big") + broken)
     filled = await desk.order_is(order, "FILLED")
     assert filled.filled_quantity == 100
+
+
+async def test_a_gateway_that_had_lost_ib_before_we_came_is_not_ready(gateway: SimulatedGateway, book_thread: BookThread) -> None:
+    async with running_desk(gateway, book_thread, start=False) as desk:
+        desk.start()
+        here = desk.engine.situation
+        await desk.until(lambda: here.state is GatewayState.CONNECTING)
+        here.connector.on_notice(1100, "Connectivity between IB and Trader Workstation has been lost.")
+        row = await state_is(desk, GatewayState.DEGRADED)
+        assert "1100" in row.reason
+        here.connector.on_notice(2104, "Market data farm connection is OK:usfarm")
+        assert here.state is GatewayState.DEGRADED, "one farm is not the whole"
+        here.connector.on_notice(1102, "Connectivity between IB and Trader Workstation has been restored - data maintained.")
+        await state_is(desk, GatewayState.READY)
+
+
+async def test_what_does_not_fit_into_the_inbox_is_asked_for(desk: Desk) -> None:
+    order = await desk.place("place_limit_order", limit_price=D("230.00"))
+    await desk.order_is(order, "WORKING")
+    desk.connector.inbox._largest = 0  # nothing fits any more
+    await desk.command("quote AAPL 229.00 229.10")
+    await desk.until(lambda: desk.connector.inbox.overflowed)
+    desk.connector.inbox._largest = 1000
+    desk.engine.situation.tell()  # something that the engine itself must hear
+    filled = await desk.order_is(order, "FILLED")
+    assert filled.filled_quantity == 100
