@@ -16,7 +16,8 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist
 
-from orders.pages.hub import CHANGED_RIGHTS, UNKNOWN_PERSON, Socket, hub
+from orders.pages.hub import hub
+from orders.pages.sockets import CHANGED_RIGHTS, UNKNOWN_PERSON, Socket
 
 MOST_PANELS = 16
 LONGEST_SCOPE = 64

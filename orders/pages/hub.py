@@ -1,20 +1,18 @@
 """One hub per web process tells its sockets what changed in the book.
 
 It is woken by the bell and looks every second anyway: the bell may be lost, Redis may be gone, the database has the truth. The rule it
-keeps: a socket is told everything it may see, once, in order of `seq`, or it is closed; and no socket waits for another.
+keeps: a socket is told everything it may see, or it is closed; no socket waits for another; and an order's row waits for nothing else.
 
-A frame is {"prev", "seq", "at"} with `units` ({"panel", "id", "v", "html"}, html null: gone) or `resync: true` (ask for the panels again),
-or neither (a heartbeat). `prev` is the seq this socket was told last.
+So there are two rounds. The quick one renders orders and executions as soon as the feed moves. The other follows a moment later with the
+panels that cost more, the values that moved without an event and the heartbeat; with it the sockets' `seq` moves on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -24,8 +22,9 @@ from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from orders.bell import FEED_GROUP
-from orders.pages.newsreader import Change, News, NewsReader, Person, Rendered, View, Views
-from orders.pages.panels import CLOCK, Unit
+from orders.pages.newsreader import Change, News, NewsReader
+from orders.pages.panels import CLOCK, PANELS
+from orders.pages.sockets import CHANGED_RIGHTS, UNKNOWN_PERSON, Socket, greet, tell, views_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,51 +33,11 @@ QUOTES_GROUP = "quotes"
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 COALESCE_SECONDS = 0.05
-QUICK_TURNS = 4  # turns that need not wait for each other: an order's way to its fill is that many changes
+QUICK_ROUNDS = 4  # rounds that need not wait for each other: an order's way to its fill is that many changes
+AFTER_SECONDS = 0.15  # how long after the quick round the other one follows
 VALUES_SECONDS = 0.25
 REJOIN_SECONDS = 3600  # Redis forgets a member of a group that does not say for a day that it is there
 LONGEST_PAUSE_SECONDS = 15.0
-UNITS_AT_ONCE = 200
-UNREAD_LIMIT = 1 << 20
-
-UNKNOWN_PERSON = 4401  # sign in
-CHANGED_RIGHTS = 4403  # load the page again
-TOO_SLOW = 1013
-
-
-@dataclass(eq=False)
-class Socket:
-    """One browser's connection: who it is, what it looks at, and what it has not read yet."""
-
-    person: Person
-    session_key: str
-    views: tuple[View, ...]
-    told: int  # the last seq it was told
-    outbox: asyncio.Queue[str | int] = field(default_factory=asyncio.Queue)  # frames, and at last a code to close with
-    sent: int = 0
-    read: int = 0
-    closed: bool = False
-
-    def put(self, text: str) -> None:
-        """Sends a frame; a reader too far behind is closed instead, and comes back with a resync."""
-        if self.closed:
-            return
-        self.sent += len(text)
-        if self.sent - self.read > UNREAD_LIMIT:
-            self.close(TOO_SLOW)
-        else:
-            self.outbox.put_nowait(text)
-
-    def close(self, code: int) -> None:
-        if not self.closed:
-            self.closed = True
-            while not self.outbox.empty():
-                self.outbox.get_nowait()
-            self.outbox.put_nowait(code)
-
-    def receipt(self, count: int) -> None:
-        """The browser has read so many characters."""
-        self.read = max(self.read, min(count, self.sent))
 
 
 class Hub:
@@ -91,22 +50,26 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._bell = asyncio.Event()
         self._awake = False  # reading; not while nobody looks
-        self._missed = False  # a turn failed after it had read: what it would have told is asked for instead
-        self._seq = 0
-        self._next_values = self._next_beat = 0.0
-        self._turns_free = float(QUICK_TURNS)
+        self._seen = 0  # the feed was read up to here
+        self._held: list[Change] = []  # seen, and waiting for the second round
+        self._flood = False  # too much was seen, or a round failed: the panels are to be asked for again
+        self._quick_left = float(QUICK_ROUNDS)
+        self._due = asyncio.Event()
+        self._due_at = self._not_before = self._next_beat = 0.0
 
     async def admit(self, user_id: int, session_key: str, account: str, panels: list[tuple[str, str]], language: str) -> Socket:
         """A socket for this user. Raises ObjectDoesNotExist or KeyError where he may not have what he asks for."""
         person, views = await self._read(self._reader.admitted, user_id, account, panels, language)
-        return Socket(person, session_key, views, told=0)
+        return Socket(person, session_key, views)
 
     def join(self, socket: Socket, seq: int) -> None:
-        """From its next turn on the hub tells this socket what comes after `seq`, the oldest of what its page shows."""
+        """From its next round on the hub tells this socket what comes after `seq`, the oldest of what its page shows."""
         socket.told = seq
         self._joining.append(socket)
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._run(), name="hub"), asyncio.create_task(self._listen(), name="hub bell")]
+            rounds = (("quick", self._quick_round, self._until_bell), ("second", self._second_round, self._until_due))
+            self._tasks = [asyncio.create_task(self._for_ever(act, wait), name=f"hub, {name}") for name, act, wait in rounds]
+            self._tasks.append(asyncio.create_task(self._listen(), name="hub, bell"))
         self._bell.set()
 
     def leave(self, socket: Socket) -> None:
@@ -114,77 +77,74 @@ class Hub:
         if socket in self._joining:
             self._joining.remove(socket)
 
-    # --- Turns -------------------------------------------------------------------------------------------------------------------------
+    # --- Rounds ------------------------------------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        """Looks and tells, for ever. A failed turn is tried again, ever more patiently; no heartbeat goes out meanwhile."""
+    async def _for_ever(self, act: Callable[[], Awaitable[None]], wait: Callable[[float], Awaitable[None]]) -> None:
+        """Acts and waits. A failed round is tried again, ever more patiently; no heartbeat goes out meanwhile."""
         failures = 0
         while True:
-            self._bell.clear()
-            started = asyncio.get_running_loop().time()
+            started = _now()
             try:
-                await self._turn(started)
+                await act()
                 failures = 0
             except Exception:
                 failures += 1
-                self._missed = True
+                self._flood = True
                 log.exception("the hub could not read the book (%s in a row)", failures)
                 await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, 0.3 * 2**failures))
-            await self._until_next_turn(started)
+            await wait(started)
 
-    async def _turn(self, now: float) -> None:
+    async def _quick_round(self) -> None:
+        """Takes in who joined, reads the feed, and tells of orders and executions."""
+        self._bell.clear()
         if not self._awake and self._joining:
-            self._seq = await self._read(self._reader.start)
+            self._seen = await self._read(self._reader.start)
             self._awake = True
-            self._next_beat = now + BEAT_SECONDS
-        await self._admit_joining()
+        while self._joining:
+            socket = self._joining.pop()
+            greet(socket, self._seen, self._clock())
+            self._sockets.add(socket)
+            self._soon(0)
         if not self._sockets:
             await self._fall_asleep()
             return
-        beat = now >= self._next_beat
-        values = beat or now >= self._next_values
-        news = await self._read(self._reader.look, values=values)
-        if self._missed:
-            news = News(news.seq, None)
-        if beat or news.about_people:
+        news = await self._read(self._reader.look)
+        self._seen = news.seq
+        if news.changes is None:
+            self._flood = True
+        elif news.changes:
+            self._held += news.changes
+            self._soon(AFTER_SECONDS)
+        if news.about_people:
             await self._check_people()
-        if beat and news.changes is not None:
-            news = News(news.seq, (*news.changes, Change(CLOCK, 0)))
-        if news.changes != ():
-            self._tell(news.seq, await self._read(self._reader.rendered, news, _views(self._sockets)), self._sockets)
-        self._seq, self._missed = news.seq, False
-        if values:
-            self._next_values = self._now() + max(VALUES_SECONDS, self._now() - now)  # never more than half of the time
-        if beat:
-            self._next_beat = now + BEAT_SECONDS
-            self._tell(news.seq, {}, self._sockets, beat=True)
+        if news.changes:
+            quick = {view: user for view, user in views_of(self._sockets).items() if PANELS[view.panel].quick}
+            tell(self._sockets, await self._read(self._reader.rendered, news, quick), self._clock())
 
-    async def _admit_joining(self) -> None:
-        """A page older than what the hub has told the others asks again; no frame fills that gap. Its values it is told at once."""
-        if not self._joining:
+    async def _second_round(self) -> None:
+        """Tells of all that waits: the other panels, the values, and every few seconds that the desk is alive."""
+        started = _now()
+        self._due_at = started + POLL_SECONDS
+        if not self._sockets:
             return
-        asked = list(self._joining)
-        values = await self._read(self._reader.values, self._seq, _views(asked))
-        joining = [socket for socket in asked if socket in self._joining]  # some may have left meanwhile
-        for socket in joining:
-            self._joining.remove(socket)
-            behind, socket.told = socket.told < self._seq, self._seq
-            frame = {"prev": self._seq, "seq": self._seq, "at": self._clock().isoformat()}
-            socket.put(json.dumps({**frame, "resync": True} if behind else frame))
-        self._tell(self._seq, values, joining)
-        self._sockets.update(joining)
-
-    def _tell(self, seq: int, rendered: Rendered, sockets: Iterable[Socket], *, beat: bool = False) -> None:
-        """Sends each socket its units in one frame, encoded once for all that need the same one."""
-        frames: dict[tuple[tuple[View, ...], int], str | None] = {}
-        at = self._clock().isoformat()
-        for socket in sockets:
-            wanted = (socket.views, socket.told)
-            if wanted not in frames:
-                frames[wanted] = _frame(socket.told, seq, at, [rendered[view] for view in socket.views if view in rendered], beat=beat)
-            if (text := frames[wanted]) is not None:
-                socket.put(text)
-                socket.told = seq
+        if beat := started >= self._next_beat:
+            await self._check_people()
+            self._next_beat = started + BEAT_SECONDS
+        seq, flood, held = self._seen, self._flood, self._held
+        self._held, self._flood = [], False
+        fresh = {socket for socket in self._sockets if not socket.greeted}
+        moved = await self._read(self._reader.moved)
+        clock = [Change(CLOCK, 0)] if beat else []
+        news = News(seq, None if flood else tuple(dict.fromkeys([*held, *moved, *clock])))
+        rendered = await self._read(self._reader.values, seq, views_of(fresh)) if fresh else {}
+        for view, user in views_of(self._sockets).items():
+            if flood or not (PANELS[view.panel].quick or view in rendered):
+                rendered |= await self._read(self._reader.rendered, news, {view: user})  # one at a time: the quick round is let by
+        tell(self._sockets, rendered, self._clock(), upto=seq, beat=beat)
+        for socket in fresh:
+            socket.greeted = True
+        self._not_before = max(started + VALUES_SECONDS, 2 * _now() - started)  # never more than half of the time
+        self._due_at = max(self._due_at, self._not_before)
 
     async def _check_people(self) -> None:
         """Closes the sockets of those who left, were shut out, or may see other accounts than when their page was made."""
@@ -201,23 +161,40 @@ class Hub:
         self.leave(socket)
         socket.close(code)
 
-    async def _until_next_turn(self, started: float) -> None:
-        """Waits for the bell, or a second; a few turns may follow each other at once, then they are 50 ms apart."""
+    # --- Waiting -----------------------------------------------------------------------------------------------------------------------
+
+    async def _until_bell(self, started: float) -> None:
+        """Waits for the bell, or a second; a few rounds may follow each other at once, then they are 50 ms apart."""
         try:
             async with asyncio.timeout_at(started + POLL_SECONDS if self._awake else None):
                 await self._bell.wait()
         except TimeoutError:
             pass
-        gone = self._now() - started
-        self._turns_free = min(QUICK_TURNS, self._turns_free + gone / COALESCE_SECONDS) - 1
-        if self._turns_free < 0:
-            await asyncio.sleep(-self._turns_free * COALESCE_SECONDS)
-            self._turns_free = 0
+        self._quick_left = min(QUICK_ROUNDS, self._quick_left + (_now() - started) / COALESCE_SECONDS) - 1
+        if self._quick_left < 0:
+            await asyncio.sleep(-self._quick_left * COALESCE_SECONDS)
+            self._quick_left = 0
+
+    async def _until_due(self, started: float) -> None:
+        while _now() < self._due_at:
+            self._due.clear()
+            try:
+                async with asyncio.timeout_at(self._due_at):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+
+    def _soon(self, seconds: float) -> None:
+        """The second round is due in so many seconds, if not before; it has a pace of its own."""
+        due = max(_now() + seconds, self._not_before)
+        if due < self._due_at:
+            self._due_at = due
+            self._due.set()
 
     # --- The bell ----------------------------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        """Hears the bell. A dead layer is tried again, ever more patiently; the turns go on without it."""
+        """Hears the bell. A dead layer is tried again, ever more patiently; the rounds go on without it."""
         failures = 0
         while (layer := get_channel_layer()) is not None:
             try:
@@ -227,7 +204,7 @@ class Hub:
                         await layer.group_add(group, name)
                     await self._hear(layer, name)
                     failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever the layer's client raises, the turns go on
+            except Exception as error:  # noqa: BLE001 - whatever the layer's client raises, the rounds go on
                 failures += 1
                 log.warning("the hub does not hear the bell, and looks every second: %r", error)
                 await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, 0.3 * 2**failures))
@@ -239,25 +216,20 @@ class Hub:
                 while True:
                     message = await layer.receive(name)
                     if message["type"] == "quotes.moved":
-                        self._ring_for_values()
+                        self._soon(0)
                     else:
                         self._bell.set()
         except TimeoutError:
             pass
 
-    def _ring_for_values(self) -> None:
-        """Quotes are looked at no more often than four times a second."""
-        loop = asyncio.get_running_loop()
-        loop.call_at(max(loop.time(), self._next_values), self._bell.set)
-
     # --- The database ------------------------------------------------------------------------------------------------------------------
 
-    async def _read(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+    async def _read(self, function: Callable[..., T], *args: Any) -> T:
         """Runs a whole function in the hub's own thread: the event loop never waits for the database."""
 
         def run() -> T:
             close_old_connections()
-            return function(*args, **options)
+            return function(*args)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
@@ -265,28 +237,12 @@ class Hub:
         """Nobody looks: nothing is read, and no connection is held, until somebody does."""
         if self._awake:
             self._awake = False
+            self._held, self._flood = [], False
             await asyncio.get_running_loop().run_in_executor(self._thread, connections.close_all)
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
-
-def _views(sockets: Iterable[Socket]) -> Views:
-    return {view: socket.person.user for socket in sockets for view in socket.views}
-
-
-def _frame(prev: int, seq: int, at: str, views: Iterable[list[Unit] | None], *, beat: bool) -> str | None:
-    """The frame as text, in ASCII, so that both ends count the same length; None where there is nothing to say."""
-    views = list(views)
-    frame: dict[str, Any] = {"prev": prev, "seq": seq, "at": at}
-    units = [unit for view in views if view is not None for unit in view]
-    if None in views or len(units) > UNITS_AT_ONCE:
-        frame["resync"] = True
-    elif units:
-        frame["units"] = [{"panel": unit.panel, "id": unit.id, "v": unit.v, "html": unit.html} for unit in units]
-    elif not beat:
-        return None
-    return json.dumps(frame, separators=(",", ":"))
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -1,7 +1,7 @@
 """What a hub reads from the database, in whole synchronous functions for a thread of its own.
 
 The rule it keeps: a change is given only to the views whose rights cover its account, and every unit is rendered once for all who have an
-equal view. Positions in the feed move on only when what they brought was rendered.
+equal view.
 """
 
 from __future__ import annotations
@@ -130,19 +130,19 @@ class NewsReader:
             moving.start()
         return self._seq
 
-    def look(self, *, values: bool) -> News:
-        """The feed beyond what was read last and, on wish, the values that moved."""
+    def look(self) -> News:
+        """The feed beyond what was read last."""
         seq = book_seq()
         rows = []
         if seq > self._seq:
             feed = Feed.objects.filter(seq__gt=self._seq, seq__lte=seq).order_by("seq")
             rows = list(feed.values_list("topic", "row_id", "account_id", "user_id")[: FEED_AT_ONCE + 1])
-        changes = list(dict.fromkeys(Change(*row) for row in rows))
-        if values:
-            for moving in self._moving:
-                changes += moving.moved()
         self._seq = seq
-        return News(seq, None if len(rows) > FEED_AT_ONCE else tuple(changes))
+        return News(seq, None if len(rows) > FEED_AT_ONCE else tuple(dict.fromkeys(Change(*row) for row in rows)))
+
+    def moved(self) -> list[Change]:
+        """The values that moved since they were looked at last."""
+        return [change for moving in self._moving for change in moving.moved()]
 
     def rendered(self, news: News, views: Views) -> Rendered:
         """The units of each view that the news shows on; None where they could not be rendered and the panel is to be asked again."""

@@ -48,6 +48,7 @@ class Panel:
     touched: Touched
     key: Callable[[Any], int] = lambda row: WHOLE
     unit: str = ""  # what the units are called; without a name the panel itself is the unit
+    quick: bool = False  # told before the others
     personal: bool = False  # shows what is the user's own, not only the accounts'
     every_account: bool = False  # whichever account the page is about
 
@@ -172,6 +173,7 @@ PANELS: dict[str, Panel] = {
             touched=_families,
             key=attrgetter("root_id"),
             unit="family",
+            quick=True,
         ),
         Panel(
             name="positions",
@@ -188,6 +190,7 @@ PANELS: dict[str, Panel] = {
             touched=_ids("execution"),
             key=attrgetter("id"),
             unit="execution",
+            quick=True,
         ),
         Panel(
             name="watchlist",

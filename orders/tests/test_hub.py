@@ -12,7 +12,7 @@ from channels.layers import get_channel_layer
 from orders.bell import FEED_GROUP
 from orders.models import PositionValue, Watch
 from orders.pages import hub as hub_module
-from orders.pages import newsreader
+from orders.pages import newsreader, sockets
 from orders.pages.panels import render_units
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import AccessLevel
@@ -187,7 +187,7 @@ async def test_a_page_older_than_the_hub_is_asked_to_ask_again(world):
 
 
 async def test_too_much_at_once_is_answered_by_a_resync(world, monkeypatch):
-    monkeypatch.setattr(hub_module, "UNITS_AT_ONCE", 3)
+    monkeypatch.setattr(sockets, "UNITS_AT_ONCE", 3)
     async with Tab(world.session, "orders") as tab:
 
         def burst():
@@ -204,7 +204,7 @@ async def test_too_much_at_once_is_answered_by_a_resync(world, monkeypatch):
 
 
 async def test_a_slow_reader_is_closed_and_the_others_go_on(world, monkeypatch):
-    monkeypatch.setattr(hub_module, "UNREAD_LIMIT", 4_000)
+    monkeypatch.setattr(sockets, "UNREAD_LIMIT", 4_000)
     slow = await Tab(world.session, "orders", reads=False).open()
     async with Tab(world.session, "orders") as tab:
         order = await sync_to_async(place)(world.first, world.contract)
