@@ -92,6 +92,8 @@ class Checking:
             self._judge(snapshot, agree)
         here.ask(result.ask)
         self._schedule_doubts(result, whole=questions == EVERYTHING)
+        if questions - snapshot.complete:  # what was not told is asked again, patiently: some gateways never end a list
+            self._everything_at = min(self._everything_at or float("inf"), self._last_snapshot_at + LONGEST_DOUBT_SECONDS)
 
     def _just_connected(self) -> bool:
         return self._here.state is GatewayState.RECONCILING and self._reconciling_since is None

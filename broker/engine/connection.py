@@ -83,9 +83,10 @@ class Connection:
         """Raises Refused for real money unless every account of the login was listed by whoever runs the desk."""
         missing = sorted(set(connected.accounts) - self._here.allow_live)
         if connected.kind is BookKind.LIVE and missing:
+            shown = ", ".join(f"{code[:2]}…{code[-3:]}" for code in missing)  # everybody who signs in sees this text
             raise Refused(
                 "LIVE_ACCOUNT",
-                f"This gateway trades real money (account {', '.join(missing)}). To allow it, list every account of the login in "
+                f"This gateway trades real money (account {shown}). To allow it, list every account of the login in "
                 "DESKBOOK_ALLOW_LIVE and start the desk again.",
             )
 

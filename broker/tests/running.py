@@ -24,7 +24,7 @@ from django.utils import timezone
 from broker.connector import IBKRConnector
 from broker.engine import Engine
 from broker.simulator.server import SimulatedGateway
-from orders import lease
+from orders import lease, replay
 from orders.manager import OrderManager
 from orders.models import Account, AccountValue, Contract, Gateway, OrderRecord
 from orders.rules.terms import GatewayState, Side
@@ -109,6 +109,12 @@ class Desk:
         self.engine.stop()
         await self.running
 
+    async def end(self) -> None:
+        """Ends the worker at once, as a killed process ends."""
+        if hasattr(self, "running"):
+            self.running.cancel()
+            await asyncio.wait({self.running})
+
     async def pass_time(self, seconds: float) -> None:
         """Lets time pass on both clocks; the lease is kept meanwhile, as the worker does that is busy or waits."""
         here = self.engine.situation
@@ -191,7 +197,7 @@ class Desk:
 
 @asynccontextmanager
 async def running_desk(gateway: SimulatedGateway, do: BookThread, *, start: bool = True, **options: Any) -> AsyncIterator[Desk]:
-    """A desk at this gateway, READY unless `start` is False; its worker is ended with it."""
+    """A desk at this gateway, READY unless `start` is False; its worker ends with it, and its record is proved: events give the rows."""
     desk = Desk(gateway, do)
     try:
         await desk.open()
@@ -199,7 +205,8 @@ async def running_desk(gateway: SimulatedGateway, do: BookThread, *, start: bool
             desk.start(**options)
             await desk.ready()
         yield desk
+        await desk.end()
+        assert await do(replay.differences) == []
+        assert await do(replay.verify_chain) is None
     finally:
-        if hasattr(desk, "running"):
-            desk.running.cancel()
-            await asyncio.wait({desk.running})
+        await desk.end()

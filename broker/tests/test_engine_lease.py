@@ -48,9 +48,11 @@ async def test_a_worker_that_slept_too_long_writes_nothing_until_it_knows_that_t
 
 
 async def test_a_worker_that_slept_while_another_took_over_ends(desk: Desk) -> None:
-    desk.time.ahead += 60
-    fence = await desk.do(lease.acquire, "another:1:x", desk.time.now())
-    assert fence == desk.engine.situation.fence + 1
+    def taken_over() -> int | None:
+        desk.time.ahead += 60
+        return lease.acquire("another:1:x", desk.time.now())
+
+    assert await desk.do(taken_over) == desk.engine.situation.fence + 1
     with pytest.raises(LeaseLost):
         await desk.running
 
