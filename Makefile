@@ -25,7 +25,7 @@ run: $(RUN_READY)
 	@exec $(BIN)/python manage.py serve
 
 test: $(DEV_READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --timeout 180 $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --timeout 300 $(TESTS)
 
 lint: $(DEV_READY)
 	$(BIN)/ruff check .
