@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from broker.tests.simulator.running import GatewayProcess
+from oms_site.tests.agreement import agree
 from oms_site.tests.desk import Desk, copied_data, manage, wait_until
 from oms_site.tests.inside import Said, inside, ledger_of, placed, say
 from oms_site.tests.programs import Program
@@ -30,13 +31,14 @@ JPM = 1520593
 
 @pytest.fixture(scope="module")
 def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Desk]:
-    """One desk with a market that stands still, and its book as ours."""
+    """One desk with a market that stands still, and its book as ours; at last it agrees with the exchange."""
     data = copied_data(desk_template, tmp_path_factory.mktemp("command") / "data")
     desk = Desk(data, arguments=("--no-migrate", "--tick-seconds", "0"))
     try:
         desk.start()
         with django_db_blocker.unblock(), inside(data):
             yield desk
+            agree(desk.control, desk.ledger)
     finally:
         desk.close()
 

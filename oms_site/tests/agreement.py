@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
+from oms_site.tests.desk import wait_until
 from orders.models import BrokerCommand, Execution, OrderRecord, Position
 from orders.rules.terms import CommandKind, CommandState
 
@@ -28,6 +29,20 @@ STATUSES = {
 def disagreements(control: Callable[[str], str], ledger: Iterable[dict[str, Any]]) -> list[str]:
     """What differs, in words; empty where the book says what the exchange does. The book must be the one that `inside` opened."""
     return [*_orders(control), *_executions(control), *_positions(control), *_placed(list(ledger))]
+
+
+def agree(control: Callable[[str], str], ledger: Callable[[], Iterable[dict[str, Any]]]) -> None:
+    """Waits until nothing differs; AssertionError with what does, where it stays so."""
+    found: list[str] = []
+
+    def same() -> bool:
+        found[:] = disagreements(control, ledger())
+        return not found
+
+    try:
+        wait_until(same, "the book agrees with the exchange")
+    except AssertionError:
+        raise AssertionError("\n".join(found)) from None
 
 
 def _asked(control: Callable[[str], str], what: str) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ class Program:
         """Starts it and waits until it has said all of `ready`. Call it in a thread that lives on: the process is tied to that."""
         before = len(self.log)
         with self._file.open("ab") as log:
-            self.process = process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [*tied(), *self.command],
                 env=environment(self.data, **self.settings),
                 cwd=ROOT,

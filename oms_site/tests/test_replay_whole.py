@@ -17,7 +17,7 @@ import pytest
 from ib_async import LimitOrder
 
 from broker.tests.simulator.clients import connected, place
-from oms_site.tests.agreement import disagreements
+from oms_site.tests.agreement import agree, disagreements
 from oms_site.tests.desk import Desk, copied_data, wait_until
 from oms_site.tests.inside import Said, inside, say
 from oms_site.tests.pages import form_of
@@ -67,7 +67,7 @@ def a_day(desk: Desk) -> None:
     done("close", "AAPL", "--wait", "20")
     wait_until(lambda: OrderRecord.objects.filter(is_external=True).exists(), "the order of another client is in the book")
     done("cancel-all", "--account", ACCOUNT, "--wait", "20")
-    wait_until(lambda: not disagreements(desk.control, desk.ledger()), "the book has heard all")
+    agree(desk.control, desk.ledger)
 
 
 def market(desk: Desk, symbols: str, quote: str = "100.00 100.02 500 500") -> None:

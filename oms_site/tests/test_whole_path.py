@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from oms_site.tests.agreement import agree
 from oms_site.tests.desk import Answer, Desk, Visitor, copied_data, wait_until
-from oms_site.tests.inside import placed
+from oms_site.tests.inside import inside, placed
 from oms_site.tests.pages import LivePage, form_of
 
 pytestmark = pytest.mark.xdist_group("whole path")
@@ -25,11 +27,13 @@ TODAY = "/?scope=today"
 
 
 @pytest.fixture(scope="module")
-def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """One desk with a market that stands still."""
+def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Desk]:
+    """One desk with a market that stands still; at last its book agrees with the exchange."""
     desk = Desk(copied_data(desk_template, tmp_path_factory.mktemp("path") / "data"), arguments=("--no-migrate", "--tick-seconds", "0"))
     try:
         yield desk.start()
+        with django_db_blocker.unblock(), inside(desk.data):
+            agree(desk.control, desk.ledger)
     finally:
         desk.close()
 
