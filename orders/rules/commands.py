@@ -23,35 +23,27 @@ class ContractSpec:
 
 
 @dataclass(frozen=True)
-class PlaceOrder:
+class _OrderFrame:
+    """A whole order as IB's placeOrder takes it, new or changed."""
+
+    command_id: int
+    client_order_id: str
+    ib_order_id: int
+    account: str
+    contract: ContractSpec
+    terms: OrderTerms
+    parent_ib_order_id: int = 0
+    oca_group: str = ""
+    oca_type: int = 0
+    transmit: bool = True
+
+
+class PlaceOrder(_OrderFrame):
     """One openable order. `transmit` is False only inside a parent's family, on all but its last member."""
 
-    command_id: int
-    client_order_id: str
-    ib_order_id: int
-    account: str
-    contract: ContractSpec
-    terms: OrderTerms
-    parent_ib_order_id: int = 0
-    oca_group: str = ""
-    oca_type: int = 0
-    transmit: bool = True
 
-
-@dataclass(frozen=True)
-class ModifyOrder:
+class ModifyOrder(_OrderFrame):
     """The same IB order id with new terms; every other field equals the order's (IB refuses a change of account, contract or OCA)."""
-
-    command_id: int
-    client_order_id: str
-    ib_order_id: int
-    account: str
-    contract: ContractSpec
-    terms: OrderTerms
-    parent_ib_order_id: int = 0
-    oca_group: str = ""
-    oca_type: int = 0
-    transmit: bool = True
 
 
 @dataclass(frozen=True)
