@@ -19,7 +19,7 @@ from orders.admin.common import RecordAdmin, RecordInline
 from orders.book import book
 from orders.models import BrokerCommand, BrokerId, CommissionReport, Event, Execution, Incident, OrderRecord, Position
 from orders.models.book import Source
-from orders.queries.history import orders_csv
+from orders.queries.blotter import orders_csv
 from orders.rules.terms import plain
 
 
