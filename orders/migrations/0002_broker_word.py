@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orders', '0001_book'),
+        ("orders", "0001_book"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='brokerid',
-            name='word',
+            model_name="brokerid",
+            name="word",
             field=models.CharField(blank=True, help_text="IB's last status word for the perm_id.", max_length=24),
         ),
     ]

@@ -110,5 +110,3 @@ class Gateway(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(name="gateway_has_one_row", condition=models.Q(pk=1))]
-
-
