@@ -12,7 +12,7 @@
   const late = new Map(); // panel being asked again -> the units that came meanwhile
   const sorting = new Intl.Collator(undefined, { numeric: true });
   let socket = null, tries = 0, wanted = "", paused = false;
-  let seq = 0, read = 0, told = 0, heard = Date.now(), ahead = 0, retry = 0;
+  let seq = 0, count = 0, read = 0, told = 0, heard = Date.now(), ahead = 0, retry = 0;
 
   const panels = () => [...document.querySelectorAll("[data-panel]")];
   const names = () => panels().map((panel) => `${panel.dataset.panel}~${panel.dataset.scope || ""}`);
@@ -25,7 +25,7 @@
     query.set("seq", seq);
     wanted = names().join();
     names().forEach((name) => query.append("panel", name));
-    read = told = 0;
+    count = read = told = 0;
     const mine = socket = new WebSocket(`${body.dataset.live}?${query}`.replace(/^\//, `${location.origin.replace("http", "ws")}/`));
     mine.onmessage = (event) => mine === socket && hear(event.data);
     mine.onclose = (event) => mine === socket && lost(event.code);
@@ -52,10 +52,14 @@
     read += text.length;
     if (read - told > RECEIPT || !frame.units) socket.send(told = read);
     tries = 0;
-    if (frame.prev > seq || frame.resync) resync();
+    if (frame.n !== ++count || frame.prev > seq || frame.resync) resync();
+    count = frame.n;
     seq = Math.max(seq, frame.seq);
     if (frame.units && !paused) frame.units.forEach(take);
-    if (!paused) panels().forEach((panel) => { panel.dataset.seq = seq; });
+    if (!paused) {
+      panels().forEach((panel) => { panel.dataset.seq = seq; });
+      document.getElementById("lane-seq").textContent = seq;
+    }
     mind();
     if (frame.units) tell("oms:live");
   }
@@ -66,10 +70,12 @@
     late.get(unit.panel)?.push(unit);
     const old = document.getElementById(unit.id);
     if (old && Number(old.dataset.v) > unit.v) return;
+    if (unit.alert) tell("oms:alert", unit.alert);
+    unit.alert = ""; // said once, however often it is applied
     if (unit.html === null) old?.remove();
     else if (old) renew(old, parse(unit.html));
     else put(parse(unit.html), unit.panel);
-    count(unit.panel);
+    number(unit.panel);
   }
 
   function parse(html) {
@@ -109,7 +115,7 @@
     element.classList.add("flash");
   }
 
-  function count(name) {
+  function number(name) {
     const panel = document.querySelector(`[data-panel="${name}"]`), shown = panel?.querySelector("[data-count]");
     if (shown) shown.textContent = panel.querySelectorAll("[data-v]").length;
   }

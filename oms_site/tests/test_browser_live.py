@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from oms_site.tests.desk import Desk, copied_data, wait_until
-from oms_site.tests.hands import Hands, post_order
+from oms_site.tests.hands import Hands, come_in, post_order
 
 AAPL = 265598
 Login = Callable[[Page, Desk, str], None]
@@ -29,14 +30,13 @@ def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def pin(desk: Desk) -> None:
     """Prices that stand still."""
-    for symbol in ("AAPL", "AMD", "AMZN", "BA", "C", "CAT"):
+    for symbol in ("AAPL", "AMD", "AMZN", "BA", "C", "CAT", "GE"):
         assert desk.control(f"quote {symbol} 99.99 100.01").startswith("ok")
 
 
 @pytest.fixture
-def trader(page: Page, desk: Desk, login: Login) -> Hands:
-    login(page, desk, "trader1")
-    return Hands(page, desk).at_desk()
+def trader(page: Page, desk: Desk) -> Hands:
+    return come_in(page, desk, "trader1")
 
 
 def frames_of(page: Page) -> list[dict[str, Any]]:
@@ -114,10 +114,9 @@ def test_a_broken_line_while_sending_is_looked_up_and_never_a_second_order(trade
     assert [int(row[0]) for row in quantities] == [10, 11]
 
 
-def test_another_users_account_is_on_no_frame_and_no_page(page: Page, desk: Desk, login: Login) -> None:
+def test_another_users_account_is_on_no_frame_and_no_page(page: Page, desk: Desk) -> None:
     frames = frames_of(page)
-    login(page, desk, "trader2")  # trades the second account, sees nothing of the first
-    hands = Hands(page, desk).at_desk()
+    hands = come_in(page, desk, "trader2")  # trades the second account, sees nothing of the first
     hidden, mine = (row[0] for row in desk.query("select code from orders_account order by code"))
     for path in ("/panels/orders/", "/panels/positions/", "/panels/executions/", "/panels/account/"):
         assert page.request.get(f"{desk.url}{path}?account={hidden}").status == 404
@@ -133,13 +132,53 @@ def test_another_users_account_is_on_no_frame_and_no_page(page: Page, desk: Desk
     assert refused.status in (403, 404)
 
 
-def test_signing_out_elsewhere_leads_every_page_of_that_session_to_the_login(trader: Hands, desk: Desk) -> None:
-    other = trader.page.context.new_page()
+def test_signing_out_elsewhere_leads_every_page_of_that_session_to_the_login(page: Page, desk: Desk, login: Login) -> None:
+    login(page, desk, "viewer1")
+    other = page.context.new_page()
     other.goto(desk.url)
     other.locator("details.menu").last.click()
     other.get_by_role("button", name="Sign out").click()
-    trader.page.wait_for_url("**/login/**")
+    page.wait_for_url("**/login/**")
     other.close()
+
+
+def test_a_frame_that_is_lost_is_noticed_and_asked_for(page: Page, desk: Desk) -> None:
+    lost: list[str] = []
+
+    def lossy(socket: Any) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(text: str) -> None:
+            if not lost and '"panel":"orders"' in text:
+                lost.append(text)
+            else:
+                socket.send(text)
+
+        server.on_message(pass_on)
+
+    page.route_web_socket(re.compile("/live/"), lossy)
+    trader = come_in(page, desk, "trader1")
+    expect(trader.page.locator("#panel-gateway")).to_contain_text("READY")
+    trader.send("BUY", "10", "GE", "LMT", "99.00")
+    expect(trader.families("GE")).to_contain_text("WORKING")
+    assert len(lost) == 1
+    assert not trader.reloaded
+
+
+def test_where_no_socket_gets_through_the_page_asks_every_few_seconds(page: Page, desk: Desk) -> None:
+    closed: list[str] = []
+
+    def closing(socket: Any) -> None:
+        closed.append(socket.url)
+        socket.close()
+
+    page.route_web_socket(re.compile("/live/"), closing)
+    trader = come_in(page, desk, "trader1")
+    post_order(desk.visitor("trader1"), desk.query("select code from orders_account order by code")[0][0], con_id=AAPL, quantity="78")
+    expect(trader.fills("AAPL", "BUY").filter(has_text="78")).to_have_count(1)
+    wait_for(page, lambda: len(closed) > 3)
+    expect(trader.page.locator("body.is-stale")).to_have_count(0)
+    assert not trader.reloaded
 
 
 def test_the_pause_button_stops_the_rows_and_catches_up(trader: Hands, desk: Desk) -> None:

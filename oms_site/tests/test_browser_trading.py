@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from oms_site.tests.desk import Desk, copied_data, wait_until
-from oms_site.tests.hands import Hands
+from oms_site.tests.hands import Hands, come_in
 
 SIZES = {"large": (1440, 900), "phone": (390, 844)}
 
@@ -20,20 +20,19 @@ def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One desk for the module: each test trades a contract of its own, at prices that stand still."""
     desk = Desk(copied_data(desk_template, tmp_path_factory.mktemp("browser") / "data"))
     desk.start()
-    for symbol in ("AAPL", "AMD", "AMZN", "BA", "BAC", "C", "CAT", "COST", "CRM", "CSCO", "CVX", "DIS", "F"):
+    for symbol in ("AAPL", "AMD", "AMZN", "BA", "BAC", "C", "CAT", "COST", "CRM", "CSCO", "CVX", "DIS", "F", "GE"):
         assert desk.control(f"quote {symbol} 99.99 100.01").startswith("ok")
     yield desk
     desk.close()
 
 
 @pytest.fixture
-def hands(page: Page, desk: Desk, login: Callable[[Page, Desk, str], None]) -> Callable[..., Hands]:
+def hands(page: Page, desk: Desk) -> Callable[..., Hands]:
     """A trader at the desk, with a screen of the size that is asked for."""
 
     def sit_down(size: str = "large", user: str = "trader1") -> Hands:
         page.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
-        login(page, desk, user)
-        return Hands(page, desk).at_desk()
+        return come_in(page, desk, user)
 
     return sit_down
 
@@ -50,6 +49,7 @@ def test_buy_protect_and_see_one_exit_fill_and_the_other_go(hands: Any, desk: De
     trader = hands(size)
     trader.send("BUY", "10", symbol)
     expect(trader.fills(symbol, "BUY")).to_have_count(1)
+    expect(trader.toast(f"Bought 10 {symbol} at 100.01")).to_be_visible()
     expect(trader.position(symbol)).to_contain_text("unprotected 10")
     trader.position(symbol).get_by_role("link", name=f"Protect {symbol}").click()
     trader.dialog(f"Protect +10 {symbol}").get_by_role("button", name="Send stop and target").click()
@@ -177,13 +177,24 @@ def test_a_double_click_and_a_held_key_are_one_order(hands: Any, desk: Desk) -> 
     assert len(statuses(desk, "CRM")) == 2
 
 
+def test_what_the_broker_refuses_is_said_aloud(hands: Any, desk: Desk) -> None:
+    trader = hands()
+    assert desk.control("reject-next 201 Order rejected - reason:no margin").startswith("ok")
+    trader.order("BUY", "10", "CSCO", "LMT", "99.00").click()
+    expect(trader.page.locator("#alerts")).to_contain_text("no margin")
+    expect(trader.page.locator("#toasts .toast-bad")).to_contain_text("CSCO REJECTED")
+    expect(trader.families("CSCO")).to_have_count(0)
+    trader.scope("Today")
+    expect(trader.families("CSCO")).to_contain_text("REJECTED")
+
+
 def test_a_refusal_is_said_beside_the_field_and_nothing_goes_out(hands: Any, desk: Desk) -> None:
     trader = hands()
-    button = trader.order("BUY", "9999999", "CSCO", "LMT", "99.00")
+    button = trader.order("BUY", "9999999", "GE", "LMT", "99.00")
     button.click()
     expect(trader.page.locator("#ticket-errors")).to_be_visible()
     expect(trader.page.locator("#ticket-form [name=quantity]")).to_have_value("9999999")
-    assert statuses(desk, "CSCO") == []
+    assert statuses(desk, "GE") == []
 
 
 def test_keys_reach_the_ticket_and_can_be_turned_off(hands: Any) -> None:

@@ -34,6 +34,7 @@ CLOCK = "clock"  # the topic of panels that look different as time goes by
 Changes = Mapping[str, Collection[int]]
 Rows = Callable[[AbstractBaseUser, Account | None, str, "set[int] | None", datetime], Iterable[Any]]
 Touched = Callable[[AbstractBaseUser, Account | None, Changes], set[int]]
+Farewell = Callable[[AbstractBaseUser, Account | None, set[int], datetime], dict[int, str]]
 
 WHOLE = 0  # the key of a panel that is one unit
 
@@ -48,6 +49,7 @@ class Panel:
     touched: Touched
     key: Callable[[Any], int] = lambda row: WHOLE
     unit: str = ""  # what the units are called; without a name the panel itself is the unit
+    farewell: Farewell = lambda user, account, keys, now: {}  # what is said of units that leave
     quick: bool = False  # told before the others
     personal: bool = False  # shows what is the user's own, not only the accounts'
     every_account: bool = False  # whichever account the page is about
@@ -66,12 +68,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Unit:
-    """One element as pushed; html None takes it off the screen."""
+    """One element as pushed; html None takes it off the screen, perhaps with a word about why."""
 
     panel: str
     id: str
     v: int
     html: str | None
+    alert: str = ""
 
 
 def render(
@@ -104,7 +107,8 @@ def render_units(
     # A price moves for every panel that might show it: only a change of the book takes a unit away.
     of_the_book = {topic: ids for topic, ids in (changes or {}).items() if topic not in VALUES}
     leaving = panel.touched(user, account, of_the_book) - html.keys()
-    return [Unit(panel.name, panel.unit_id(key), seq, html.get(key)) for key in sorted(leaving | html.keys())]
+    words = panel.farewell(user, account, leaving, now) if leaving else {}
+    return [Unit(panel.name, panel.unit_id(key), seq, html.get(key), words.get(key, "")) for key in sorted(leaving | html.keys())]
 
 
 def book_seq() -> int:
@@ -136,6 +140,12 @@ def _ids(topic: str) -> Touched:
 
 def _families(user: AbstractBaseUser, account: Account | None, changes: Changes) -> set[int]:
     return queries.family_roots(changes.get("order", ()))
+
+
+def _refusals(user: AbstractBaseUser, account: Account | None, keys: set[int], now: datetime) -> dict[int, str]:
+    """An order that was refused leaves the working ones, and must not do so in silence."""
+    families = queries.order_families(user, account=account, scope="today", roots=keys, now=now)
+    return {family.root_id: family.alert for family in families if family.alert}
 
 
 def _positions(user: AbstractBaseUser, account: Account | None, changes: Changes) -> set[int]:
@@ -173,6 +183,7 @@ PANELS: dict[str, Panel] = {
             touched=_families,
             key=attrgetter("root_id"),
             unit="family",
+            farewell=_refusals,
             quick=True,
         ),
         Panel(

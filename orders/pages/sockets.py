@@ -1,8 +1,8 @@
 """A browser's connection as the hub sees it, and the frames that go over it.
 
-A frame is {"prev", "seq", "at"} with `units` ({"panel", "id", "v", "html"}, html null: gone) or `resync: true` (ask for the panels again),
-or neither (a heartbeat). The rule it keeps: `seq` is all that the socket was told, `prev` what it was told before; who reads too slowly is
-closed, and comes back with a resync.
+A frame is {"n", "prev", "seq", "at"} with `units` ({"panel", "id", "v", "html", "alert"}, html null: gone) or `resync: true` (ask for the
+panels again), or neither (a heartbeat). The rule it keeps: `seq` is all that the socket was told, `prev` what it was told before, and `n`
+counts its frames, so that a browser notices what it missed; who reads too slowly is closed, and comes back with a resync.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ class Socket:
     session_key: str
     views: tuple[View, ...]
     told: int = 0  # the last seq it was told
+    frames: int = 0
     greeted: bool = False  # it was told the values, which may have moved since its page was made
     outbox: asyncio.Queue[str | int] = field(default_factory=asyncio.Queue)  # frames, and at last a code to close with
     sent: int = 0
@@ -73,33 +74,32 @@ def tell(sockets: Iterable[Socket], rendered: Rendered, now: datetime, *, upto: 
     a frame goes out where there is nothing to say, too.
     """
     at = now.isoformat()
-    frames: dict[tuple[tuple[View, ...], int], str | None] = {}
+    frames: dict[tuple[tuple[View, ...], int, int], str | None] = {}
     for socket in sockets:
-        wanted = (socket.views, socket.told)
+        wanted = (socket.views, socket.told, socket.frames)
         seq = max(socket.told, upto or 0)
         if wanted not in frames:
             units = [rendered[view] for view in socket.views if view in rendered]
-            frames[wanted] = _frame(socket.told, seq, at, units, beat=beat)
+            frames[wanted] = _frame({"n": socket.frames + 1, "prev": socket.told, "seq": seq, "at": at}, units, beat=beat)
         if (text := frames[wanted]) is not None:
             socket.put(text)
-            socket.told = seq
+            socket.told, socket.frames = seq, socket.frames + 1
 
 
 def greet(socket: Socket, seen: int, now: datetime) -> None:
     """The first frame. A page older than what was seen of the feed asks again; no later frame fills that gap."""
-    behind, socket.told = socket.told < seen, seen
-    frame: dict[str, Any] = {"prev": seen, "seq": seen, "at": now.isoformat()}
+    behind, socket.told, socket.frames = socket.told < seen, seen, 1
+    frame: dict[str, Any] = {"n": 1, "prev": seen, "seq": seen, "at": now.isoformat()}
     socket.put(_text({**frame, "resync": True} if behind else frame))
 
 
-def _frame(prev: int, seq: int, at: str, views: list[list[Unit] | None], *, beat: bool) -> str | None:
+def _frame(frame: dict[str, Any], views: list[list[Unit] | None], *, beat: bool) -> str | None:
     """The frame as text; None where there is nothing to say."""
-    frame: dict[str, Any] = {"prev": prev, "seq": seq, "at": at}
     units = [unit for view in views if view is not None for unit in view]
     if None in views or len(units) > UNITS_AT_ONCE:
         frame["resync"] = True
     elif units:
-        frame["units"] = [{"panel": unit.panel, "id": unit.id, "v": unit.v, "html": unit.html} for unit in units]
+        frame["units"] = [asdict(unit) for unit in units]
     elif not beat:
         return None
     return _text(frame)

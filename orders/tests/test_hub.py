@@ -63,6 +63,7 @@ async def test_frames_follow_each_other_whatever_they_leave_out(world, monkeypat
         for before, after in zip(tab.frames, tab.frames[1:], strict=False):
             assert after["prev"] == before["seq"]
             assert after["seq"] >= after["prev"]
+            assert after["n"] == before["n"] + 1
         assert tab.frames[-1]["seq"] == order.seq
 
 
@@ -232,6 +233,31 @@ async def test_a_dead_redis_closes_no_socket(world, settings):
         for _ in range(2):
             order = await sync_to_async(place)(world.first, world.contract)
             await tab.unit(f"family-{order.pk}")
+
+
+async def test_a_bell_over_redis_reaches_every_process_and_is_not_missed_while_redis_restarts(world, settings, redis_server, monkeypatch):
+    host = {"address": redis_server.url, "socket_timeout": 15, "socket_connect_timeout": 1}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [host]}}}
+    async with Tab(world.session, "orders") as tab:
+        await tab.frame(lambda frame: "units" not in frame)  # a heartbeat: the hub has joined its groups
+        redis_server.stop()
+        order = await sync_to_async(place)(world.first, world.contract)
+        await tab.unit(f"family-{order.pk}")
+        redis_server.start()
+        order = await sync_to_async(place)(world.first, world.contract)
+        await tab.unit(f"family-{order.pk}")
+    monkeypatch.setattr(hub_module, "POLL_SECONDS", 3600)
+
+    async def ring() -> None:
+        while True:  # the hub may still be on its way back into the group
+            await get_channel_layer().group_send(FEED_GROUP, {"type": "feed.moved"})
+            await asyncio.sleep(0.1)
+
+    async with Tab(world.session, "orders") as tab:
+        order = await sync_to_async(place)(world.first, world.contract)
+        ringing = asyncio.create_task(ring())
+        await tab.unit(f"family-{order.pk}")
+        ringing.cancel()
 
 
 async def test_the_bell_is_quicker_than_the_poll(world, monkeypatch):

@@ -114,6 +114,13 @@ def test_a_unit_that_left_the_panel_is_taken_away_and_none_that_was_never_to_be_
     assert [unit.id for unit in shown] == [f"position-{world.position.pk}"]
 
 
+def test_a_refused_order_does_not_leave_in_silence(world):
+    change(world.order, status=OrderStatus.REJECTED.value, status_basis="code", status_code="201", status_text="no margin", closed_at=NOW)
+    units = render_units(PANELS["orders"], world.trader, world.account, "working", {"order": {world.order.pk}}, NOW, book_seq())
+    assert units[0].html is None
+    assert "no margin" in units[0].alert
+
+
 def test_a_working_order_is_pushed_again_when_its_family_changes(world):
     with book(at=NOW) as b, b.event("order.child", source=Source.USER, account=world.account) as fact:
         fact.set(world.order, note="parent")
