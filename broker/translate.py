@@ -66,6 +66,8 @@ def required(value: float | str | Decimal | None, name: str) -> Decimal:
 def readable(text: str) -> str:
     """A text of IB's for a person: it writes other letters as \\uXXXX and line breaks as markup. It is shown as text, never as markup."""
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
+    # Letters beyond 16 bits come as two halves; half a letter alone can be put into no database and no hash.
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return " ".join(re.sub(r"<br ?/?>", " ", text).replace("\0", " ").split())
 
 

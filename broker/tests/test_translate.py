@@ -194,6 +194,18 @@ def test_messages_are_plain_text() -> None:
     assert translate.readable("Z\\u00fcrich<br/>line\0 two") == "Zürich line two"
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("margin \\ud83d\\ude00 missing", "margin \U0001f600 missing"),  # one letter in two halves
+        ("half \\ud83d of it", "half \ufffd of it"),
+    ],
+)
+def test_letters_beyond_sixteen_bits_can_be_stored_and_hashed(words: str, shown: str) -> None:
+    assert translate.readable(words) == shown
+    assert translate.readable(words).encode()
+
+
 # --- figures --------------------------------------------------------------------------------------------------------------------------
 
 
