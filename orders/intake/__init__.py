@@ -138,7 +138,7 @@ def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None) -> Re
         absent=len(plan.absent),
         recovered_fills=sum(outcome.executions for outcome in outcomes),
         external=sum(outcome.external for outcome in outcomes),
-        ask=asked - taken.complete,  # what was answered to its end would only say the same again
+        ask=(asked - taken.complete) | plan.ask,  # what was answered to its end would only say the same again
     )
 
 

@@ -56,6 +56,7 @@ def view() -> BookView:
                 perm_ids=frozenset(perm_ids[order.pk]),
                 order_ids=frozenset(order_ids[order.pk]),
                 change=changes.get(order.pk),
+                is_missed=order.absent_since is not None,
             )
             for order in open_orders
         ),

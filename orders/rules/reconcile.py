@@ -65,6 +65,7 @@ class KnownOrder:
     perm_ids: frozenset[int] = frozenset()
     order_ids: frozenset[tuple[int, int]] = frozenset()  # (client_id, ib_order_id)
     change: OpenChange | None = None
+    is_missed: bool = False  # a complete snapshot lacked it already
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,11 @@ class BookView:
 
 @dataclass(frozen=True)
 class Plan:
-    """`reports` in the order to apply them; `absent`: client_order_ids that the snapshot lacks."""
+    """`reports` in the order to apply them; `absent`: client_order_ids that the snapshot lacks; `ask`: what would tell more."""
 
     reports: tuple[Report, ...] = field(default=())
     absent: tuple[str, ...] = field(default=())
+    ask: frozenset[Question] = field(default=frozenset())
 
 
 def reconcile(view: BookView, snapshot: Snapshot) -> Plan:
@@ -91,13 +93,24 @@ def reconcile(view: BookView, snapshot: Snapshot) -> Plan:
         concluded += _unchanged(view, snapshot)
     if Question.POSITIONS in snapshot.complete:
         concluded += _flat(view, snapshot)
-    return Plan(reports=(*said, *concluded), absent=absent)
+    return Plan(reports=(*said, *concluded), absent=absent, ask=ORDERS if _unlisted(view, snapshot) else frozenset())
 
 
 def _rank(report: Report) -> tuple[int, float]:
     """By kind, and executions by when they happened: an entry fills before its exits."""
     kind = _ORDER_OF_USE.index(type(report)) if type(report) in _ORDER_OF_USE else len(_ORDER_OF_USE)
     return kind, report.executed_at.timestamp() if isinstance(report, ExecutionReported) else 0.0
+
+
+def _unlisted(view: BookView, snapshot: Snapshot) -> bool:
+    """Whether the list of open orders alone, as the periodic check asks for it, lacks an order that was not heard of just now.
+
+    It may have filled or ended without a word to us: the other lists are asked for too. One that was missed before is looked for anyway.
+    """
+    if Question.OPEN_ORDERS not in snapshot.complete or snapshot.complete >= ORDERS:
+        return False
+    old = tuple(order for order in view.orders if not order.is_missed and order.last_touched + SETTLING < snapshot.taken_at)
+    return bool(_absent(BookView(old, view.executions), snapshot))
 
 
 def _absent(view: BookView, snapshot: Snapshot) -> tuple[str, ...]:

@@ -339,3 +339,39 @@ def test_doubt_then_two_absences_then_the_same_doubt_is_one_story(desk: Desk) ->
         take(desk)
     kinds = list(Event.objects.filter(order=order).order_by("seq").values_list("kind", flat=True))
     assert kinds == ["test.order", "order.unknown", "order.absent", "order.absent"]
+
+
+# --- an end that nobody told us of ------------------------------------------------------------------------------------------------------
+
+OPEN_ONLY = frozenset({Question.OPEN_ORDERS})
+ALL_LISTS = frozenset({Question.OPEN_ORDERS, Question.COMPLETED_ORDERS, Question.EXECUTIONS})
+
+
+@pytest.mark.parametrize(
+    ("known", "complete", "listed", "asks"),
+    [
+        (KNOWN, OPEN_ONLY, False, True),  # it may have filled or ended without a word
+        (KNOWN, OPEN_ONLY, True, False),
+        (KNOWN, frozenset({Question.POSITIONS}), False, False),  # that list says nothing about orders
+        (KNOWN, ALL_LISTS, False, False),  # asked already: it is absent
+        (replace(KNOWN, last_touched=AT - timedelta(seconds=5)), OPEN_ONLY, False, False),  # just sent: the list may be older
+        (replace(KNOWN, is_missed=True), OPEN_ONLY, False, False),  # looked for already, ever less often
+    ],
+)
+def test_a_list_of_open_orders_that_lacks_one_asks_for_the_other_lists(
+    known: KnownOrder, complete: frozenset[Question], listed: bool, asks: bool
+) -> None:
+    reports = (opened(OrderKey(client_order_id="DBX-1")),) if listed else ()
+    plan = reconcile(BookView((known,)), Snapshot(AT, CLIENT, complete, reports))
+    assert plan.ask == (ALL_LISTS if asks else frozenset())
+
+
+@pytest.mark.django_db
+def test_the_periodic_check_alone_finds_that_an_order_is_gone_from_the_list() -> None:
+    desk = a_desk()
+    order = desk.order(S.WORKING)
+    desk.later(60)
+    asked = intake.reconcile(desk.snapshot(complete=OPEN_ONLY), now=desk.now).ask
+    assert asked == ALL_LISTS
+    intake.reconcile(desk.snapshot(desk.fill(order, "a.01.01", "100"), complete=asked), now=desk.later(2))
+    assert desk.fresh(order).status == S.FILLED
