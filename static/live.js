@@ -20,6 +20,7 @@
   const asLater = () => { clearTimeout(retry); retry = setTimeout(resync, RETRY); };
 
   function connect() {
+    if (!panels().length) return;
     const query = new URLSearchParams({ account: body.dataset.account || "", language: document.documentElement.lang });
     seq = Math.min(...panels().map((panel) => Number(panel.dataset.seq)));
     query.set("seq", seq);

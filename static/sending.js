@@ -5,6 +5,8 @@
 (() => {
   "use strict";
   const AGAIN = 2000, SHOWN = 12000, MOST = 3;
+  htmx.config.timeout = 15000; // after which an answer counts as lost
+  let opener = null; // what had the focus when a dialog opened
   const words = () => document.getElementById("toasts")?.dataset || {};
   const postForm = (element) => { const form = element?.closest?.("form"); return form?.method === "post" ? form : null; };
   const buttons = (form) => [...form.elements].filter((element) => element.type === "submit");
@@ -48,8 +50,8 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => {
     // A fresh key must not replace the one of a request whose fate is open.
-    const form = event.detail.elt.closest("form");
-    if (event.detail.requestConfig.verb === "get" && form?.dataset.busy) event.preventDefault();
+    const { elt, requestConfig } = event.detail;
+    if (requestConfig.verb === "get" && elt.closest("form")?.dataset.busy && !elt.dataset.panel) event.preventDefault();
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
@@ -138,7 +140,15 @@
     if (event.target.closest("dialog [data-close]")) { event.preventDefault(); event.target.closest("dialog").close(); }
   });
   document.addEventListener("htmx:afterSwap", () => {
-    document.querySelectorAll("dialog[data-modal]:not([open])").forEach((dialog) => dialog.showModal());
+    const focused = document.activeElement;
+    document.querySelectorAll("dialog[data-modal]:not([open])").forEach((dialog) => {
+      opener = focused === document.body ? opener : focused;
+      dialog.showModal();
+    });
+    if (opener && focused === document.body && !document.querySelector("dialog[open]")) {
+      if (opener.isConnected) opener.focus();
+      opener = null;
+    }
     const lane = document.getElementById("toasts");
     if (lane) fade(lane);
   });

@@ -36,6 +36,7 @@ COALESCE_SECONDS = 0.05
 QUICK_ROUNDS = 4  # rounds that need not wait for each other: an order's way to its fill is that many changes
 AFTER_SECONDS = 0.15  # how long after the quick round the other one follows
 VALUES_SECONDS = 0.25
+BUSY_SHARE = 0.25  # of the time, at most, goes into the second round: in an embedded desk the worker needs the rest
 REJOIN_SECONDS = 3600  # Redis forgets a member of a group that does not say for a day that it is there
 LONGEST_PAUSE_SECONDS = 15.0
 
@@ -143,7 +144,7 @@ class Hub:
         tell(self._sockets, rendered, self._clock(), upto=seq, beat=beat)
         for socket in fresh:
             socket.greeted = True
-        self._not_before = max(started + VALUES_SECONDS, 2 * _now() - started)  # never more than half of the time
+        self._not_before = max(started + VALUES_SECONDS, started + (_now() - started) / BUSY_SHARE)
         self._due_at = max(self._due_at, self._not_before)
 
     async def _check_people(self) -> None:

@@ -17,7 +17,7 @@ from orders.pages.panels import render_units
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import AccessLevel
 from orders.tests.factories import NOW, grant, make_account, make_book, make_contract, make_position, make_quote, make_trader, make_user
-from orders.tests.live import Tab, change, cookie, place
+from orders.tests.live import Tab, change, cookie, nobody_looks, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +35,8 @@ class World:
 
 @pytest.fixture
 async def world(db):
-    return await sync_to_async(World)()
+    yield await sync_to_async(World)()
+    await nobody_looks()
 
 
 async def test_an_order_comes_changes_and_leaves(world):
