@@ -31,7 +31,7 @@ class Account(models.Model):
 
     @property
     def short(self) -> str:
-        """"DU…417": enough to tell accounts apart on a screen that others may see."""
+        """Enough to tell accounts apart on a screen that others may see, as in "DU…417"."""
         return f"{self.code[:2]}…{self.code[-3:]}" if len(self.code) > 6 else self.code
 
 
