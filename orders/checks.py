@@ -136,23 +136,27 @@ def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
 def _proposal(draft: Draft, drafts: Sequence[Draft], position: Decimal, market: Market | None, leaving: Collection[int]) -> Proposal:
     order, parent = draft.order, draft.order.parent
     plain = Proposal(terms=draft.terms, role=Role(order.role), is_change=draft.is_change)
+    # Moving the price of an exit that the position has shrunk below takes nothing more from it.
+    grows = not draft.is_change or draft.terms.quantity > order.quantity
     if parent is None:
         reduces = position != 0 and _is_reduction(draft, leaving)
-        # Moving the price of an exit that the position has shrunk below takes nothing more from it.
-        grows = not draft.is_change or draft.terms.quantity > order.quantity
         return replace(plain, reduces=reduces, exceeds=plain.role in _EXITS and grows and not reduces)
     entry = next((other.terms for other in drafts if other.order is parent), None) or parent.terms
     waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(entry, market)
-    return replace(plain, reduces=draft.terms.quantity <= entry.quantity, waits=waits)
+    # An entry that is over gives its exits what it filled, and of that what is still held.
+    reduces = not grows or (draft.terms.quantity <= entry.quantity if parent.is_open else _is_reduction(draft, leaving))
+    return replace(plain, reduces=reduces, exceeds=not reduces, waits=waits)
 
 
 def _is_reduction(draft: Draft, leaving: Collection[int]) -> bool:
-    """Proven to only reduce the position: with all exits before it, it takes no more than is there. Its own OCA group is no other exit."""
+    """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its own group are no others."""
     order = draft.order
     apart = set(leaving)
     if order.pk:
         same = OrderRecord.objects.filter(account=order.account, contract=order.contract, status=OrderStatus.PENDING.value)
         apart |= {order.pk, *same.filter(pk__gt=order.pk).values_list("pk", flat=True)}
+    if order.parent_id is not None:
+        apart |= set(OrderRecord.objects.filter(parent_id=order.parent_id).values_list("pk", flat=True))
     if order.oca_group_id is not None:
         apart |= set(OrderRecord.objects.filter(oca_group_id=order.oca_group_id).values_list("pk", flat=True))
     left = unprotected(order.account, order.contract, draft.terms.side, without=apart)

@@ -61,7 +61,7 @@ def modify(
     """Asks for other terms: the open MODIFY, or None where the order was not sent yet and has simply been changed.
 
     What is None stays as it is. Raises `Refused`: NOTHING_CHANGES, NOT_OPEN, NOT_ACKNOWLEDGED, MODIFY_OPEN, CANCEL_OPEN, EXTERNAL,
-    BELOW_FILLED, or what any new order would be refused for.
+    BELOW_FILLED, NOT_WHOLE, EXITS_EXCEED, or what any new order would be refused for.
     """
     refuse(checks.permission(b, user, order.account))
     _may_change(order)
@@ -73,6 +73,7 @@ def modify(
     if terms.quantity <= order.filled_quantity:
         words = f"{plain(order.filled_quantity)} are filled already; the quantity must be above that. To stop the rest, cancel it."
         raise Refused("BELOW_FILLED", words, field="quantity", limit=order.filled_quantity, actual=terms.quantity)
+    _keep_exits_within(order, terms)
     refuse(checks.fits_contract(order.contract, terms, resized=terms.quantity != order.quantity))
     found = checks.breaches(b, [Draft(order, terms, is_change=True)], user)
     refuse(found[0] if found else None)
@@ -94,6 +95,20 @@ def _may_change(order: OrderRecord) -> None:
         raise Refused("CANCEL_OPEN", "A cancel of this order is under way.")
     if open_command(order, CommandKind.MODIFY) is not None:
         raise Refused("MODIFY_OPEN", "A change of this order is under way; wait until the broker has answered.")
+    if order.state is not OrderStatus.PENDING and order.children.filter(heard_at=None).exists():
+        # A bracket that was torn while it was written leaves an entry that waits untransmitted: a change would send it off without exits.
+        raise Refused("NOT_WHOLE", "The broker has not named all of its exits, so a change could send it without them. Cancel it instead.")
+
+
+def _keep_exits_within(order: OrderRecord, terms: OrderTerms) -> None:
+    """An entry is not made smaller than its exits: filled, they would open the reverse position."""
+    if terms.quantity >= order.quantity:
+        return
+    exits = OrderRecord.objects.filter(parent=order, status__in=OPEN_STATUSES)
+    largest = max((exit_order.quantity for exit_order in exits), default=Decimal(0))
+    if terms.quantity < largest:
+        words = f"Its exits are for {plain(largest)}: make them smaller first."
+        raise Refused("EXITS_EXCEED", words, field="quantity", limit=largest, actual=terms.quantity)
 
 
 def _change_now(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> None:

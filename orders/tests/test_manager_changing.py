@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal as D
 from typing import Any
 
@@ -133,6 +134,53 @@ def test_a_changed_exit_does_not_name_an_entry_that_is_gone(wire: Wire) -> None:
     modify(wire, target, limit_price=D("106.00"))
     [unit] = wire.send()
     assert unit.frames[0].parent_ib_order_id == 0  # type: ignore[union-attr]
+
+
+def test_an_entry_is_not_made_smaller_than_its_exits(wire: Wire) -> None:
+    entry, target, stop = wire.bracket()
+    with pytest.raises(Refused) as refused:
+        modify(wire, entry, quantity=D(50))
+    assert (refused.value.code, refused.value.field, refused.value.limit) == ("EXITS_EXCEED", "quantity", "100")
+    for child in (target, stop):
+        modify(wire, child, quantity=D(50))
+    modify(wire, entry, quantity=D(50))
+    [unit] = wire.send()
+    assert [frame.terms.quantity for frame in unit.frames] == [50, 50, 50]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_an_exit_is_not_made_larger_than_its_entry(wire: Wire, sent: bool) -> None:
+    entry, target, stop = wire.bracket()
+    if sent:
+        wire.sent(entry, target, stop)
+    with pytest.raises(Refused) as refused:
+        modify(wire, stop, quantity=D(200))
+    assert (refused.value.code, refused.value.field) == ("EXCEEDS_POSITION", "quantity")
+
+
+def test_the_exits_of_an_entry_that_was_cut_short_do_not_grow_beyond_what_it_filled(wire: Wire) -> None:
+    entry, target, stop = wire.bracket()
+    wire.sent(entry, target, stop)
+    wire.fill(entry, 40)
+    make_position(wire.account, wire.contract, "40", "99.50", at=wire.now)
+    wire.gone(entry)
+    wire.acknowledge(stop, terms=replace(stop.terms, quantity=D(30)))
+    with pytest.raises(Refused) as refused:
+        modify(wire, stop, quantity=D(100))
+    assert refused.value.code == "EXCEEDS_POSITION"
+    assert modify(wire, stop, quantity=D(40)) is not None
+    assert modify(wire, target, limit_price=D("106.00")) is not None  # a price moves whatever the size
+
+
+def test_an_entry_whose_exits_the_broker_never_named_is_only_cancelled(wire: Wire) -> None:
+    entry, _, _ = wire.bracket()
+    wire.send()
+    wire.acknowledge(entry, word="Inactive")  # torn while it was written: it waits there, untransmitted
+    with pytest.raises(Refused) as refused:
+        modify(wire, entry, limit_price=D("99.60"))
+    assert refused.value.code == "NOT_WHOLE"
+    wire.manager.cancel_order(entry, key=a_key())
+    assert len(wire.send()) == 1
 
 
 # --- cancelling -----------------------------------------------------------------------------------------------------------------------
