@@ -149,7 +149,7 @@ def _proposal(draft: Draft, drafts: Sequence[Draft], position: Decimal, market: 
 
 
 def _is_reduction(draft: Draft, leaving: Collection[int]) -> bool:
-    """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its own group are no others."""
+    """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its group are no others."""
     order = draft.order
     apart = set(leaving)
     if order.pk:
