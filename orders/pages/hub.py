@@ -77,6 +77,8 @@ class Hub:
         self._sockets.discard(socket)
         if socket in self._joining:
             self._joining.remove(socket)
+        if not self._sockets and not self._joining:
+            self._bell.set()  # to fall asleep
 
     # --- Rounds ------------------------------------------------------------------------------------------------------------------------
 
