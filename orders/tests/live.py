@@ -15,12 +15,14 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from django.test import Client
 
 from oms_site.asgi import application
 from orders.book import book
 from orders.models import Account, Contract, OrderRecord
 from orders.models.book import Source
+from orders.pages.hub import hub
 from orders.pages.panels import book_seq
 from orders.rules.lifecycle import OrderStatus
 from orders.tests.factories import NOW
@@ -77,7 +79,7 @@ class Tab:
 
     async def open(self) -> Tab:
         """Connects, as a page does that was rendered just now."""
-        seq = self._seq if self._seq is not None else await sync_to_async(book_seq, thread_sensitive=False)()
+        seq = self._seq if self._seq is not None else await sync_to_async(_seq_now, thread_sensitive=False)()
         address = f"/live/?{urlencode({**self._query, 'seq': seq}, doseq=True)}"
         headers = [(b"host", b"127.0.0.1:8000"), (b"origin", b"http://127.0.0.1:8000")]
         if self._session:
@@ -131,6 +133,23 @@ class Tab:
     @property
     def units(self) -> list[dict[str, Any]]:
         return [unit for frame in self.frames for unit in frame.get("units", ())]
+
+
+def _seq_now() -> int:
+    """In whatever thread: its connection is given back, or a pool would miss it."""
+    try:
+        return book_seq()
+    finally:
+        connection.close()
+
+
+async def nobody_looks() -> None:
+    """Waits until the hub of this loop has given its connection back. Its thread outlives the loop, and would keep one of the pool's."""
+    mine = hub()
+    mine._bell.set()
+    async with asyncio.timeout(PATIENCE):
+        while mine._awake:
+            await asyncio.sleep(0.01)
 
 
 def end_session(session: str) -> None:

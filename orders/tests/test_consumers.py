@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from orders.pages import hub
 from orders.rules.terms import AccessLevel
 from orders.tests.factories import grant, make_account, make_book, make_contract, make_trader
-from orders.tests.live import Tab, cookie, end_session, place
+from orders.tests.live import Tab, cookie, end_session, nobody_looks, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,8 @@ class Trader:
 
 @pytest.fixture
 async def trader(db):
-    return await sync_to_async(Trader)()
+    yield await sync_to_async(Trader)()
+    await nobody_looks()
 
 
 async def test_a_socket_without_a_login_is_accepted_and_closed_with_the_reason(db):
