@@ -22,6 +22,9 @@ from orders.models.book import Source
 from orders.queries.blotter import orders_csv
 from orders.rules.terms import plain
 
+BY_ACCOUNT = ("account", admin.RelatedOnlyFieldListFilter)
+"""Offers the accounts of the rows that the user may see, not the numbers of all accounts."""
+
 
 class EventInline(RecordInline):
     model = Event
@@ -63,7 +66,7 @@ class OrderAdmin(RecordAdmin):
     list_display_links = ("client_order_id",)
     list_select_related = ("account", "contract", "created_by")
     list_filter = (
-        "account",
+        BY_ACCOUNT,
         "status",
         "side",
         "created_at",
@@ -126,7 +129,7 @@ class ExecutionAdmin(RecordAdmin):
     )  # fmt: skip
     list_display_links = ("exec_id",)
     list_select_related = ("account", "contract", "order__contract")
-    list_filter = ("account", "side", "executed_at", "counts", ("contract__symbol", admin.AllValuesFieldListFilter))
+    list_filter = (BY_ACCOUNT, "side", "executed_at", "counts", ("contract__symbol", admin.AllValuesFieldListFilter))
     date_hierarchy = "executed_at"
     search_fields = ("exec_id", "perm_id__exact", "client_order_id", "order__client_order_id", "contract__symbol")
 
@@ -157,7 +160,7 @@ class ExecutionAdmin(RecordAdmin):
 class EventAdmin(RecordAdmin):
     list_display = ("seq", "at", "kind", "source", "actor", "account", "order", "status_before", "status_after", "text")
     list_select_related = ("actor", "account", "order__contract")
-    list_filter = ("source", "account", "at", "kind")
+    list_filter = ("source", BY_ACCOUNT, "at", "kind")
     date_hierarchy = "at"
     search_fields = ("order__client_order_id", "kind", "text", "seq__exact")
 
@@ -167,7 +170,7 @@ class IncidentAdmin(RecordAdmin):
     list_display = ("opened_at", "kind", "account", "order", "text", "closed_at", "closed_by")
     list_display_links = ("kind",)
     list_select_related = ("account", "order__contract", "closed_by")
-    list_filter = (("closed_at", admin.EmptyFieldListFilter), "account", "kind", "opened_at")
+    list_filter = (("closed_at", admin.EmptyFieldListFilter), BY_ACCOUNT, "kind", "opened_at")
     search_fields = ("text", "order__client_order_id")
     actions = ("close",)
 
@@ -190,7 +193,7 @@ class IncidentAdmin(RecordAdmin):
 class PositionAdmin(RecordAdmin):
     list_display = ("account", "contract", "amount", "average_cost", "reported_at")
     list_select_related = ("account", "contract")
-    list_filter = ("account", ("contract__symbol", admin.AllValuesFieldListFilter))
+    list_filter = (BY_ACCOUNT, ("contract__symbol", admin.AllValuesFieldListFilter))
     search_fields = ("contract__symbol", "account__code")
 
     @admin.display(description="quantity", ordering="quantity")

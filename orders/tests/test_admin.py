@@ -175,7 +175,9 @@ def test_staff_see_the_accounts_that_they_were_given(desk: Desk) -> None:
     client = Client()
     client.force_login(clerk)
     for name in RECORDS:
-        assert list(client.get(f"/admin/orders/{name}/").context["cl"].result_list) == []
+        shown = client.get(f"/admin/orders/{name}/")
+        assert list(shown.context["cl"].result_list) == []
+        assert desk.account.code not in shown.content.decode()  # nor as something to filter by
     order = OrderRecord.objects.first()
     assert order is not None
     assert client.get(f"/admin/orders/orderrecord/{order.pk}/change/").status_code == 302  # not there, for him
