@@ -19,6 +19,7 @@ from orders.rules.reports import GatewayChanged, PositionReported, Question, Rep
 
 log = logging.getLogger(__name__)
 
+RENEWAL_SECONDS = 2.5
 MOST_AT_ONCE = 25  # reports in one transaction: while they are written nobody else can write, and the lease is not renewed
 
 
@@ -66,10 +67,16 @@ class Hearing:
     async def _settle(self, posted: Posted) -> None:
         here = self._here
         self._hold(posted.snapshot.reports)
-        result = await here.book(_settle, posted.snapshot, now=here.now, fence=here.fence)
+        result = await here.book(_settle, posted.snapshot, now=here.now, fence=here.fence, before_each=self._keep_lease)
         here.bell.set()
         if not posted.settled.done():
             posted.settled.set_result(result)
+
+    def _keep_lease(self) -> None:
+        """Renews an ageing lease between two parts of a snapshot, in the book's thread: nobody else gets at it meanwhile."""
+        here = self._here
+        if here.monotonic() - here.renewed_at > RENEWAL_SECONDS:
+            here.renewed(here.renew())
 
     def _hold(self, reports: Iterable[Report]) -> None:
         """Keeps in mind what is held, for the profit and loss lines."""

@@ -121,12 +121,19 @@ def _tell_of(work: Work, report: Report, error: Exception) -> None:
         log.exception("nor could its incident be opened")
 
 
-def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None) -> Reconciled:
-    """Compares a snapshot with the book and applies what follows. Absence counts only where every list of orders was complete."""
+def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None, before_each: Callable[[], None] = lambda: None) -> Reconciled:
+    """Compares a snapshot with the book and applies what follows. Absence counts only where every list of orders was complete.
+
+    `before_each` is called before each of its transactions: a long snapshot takes longer than a lease lives.
+    """
     doubtful, not_found = snapshot.doubtful(), snapshot.not_found()
     plan = rules.reconcile(snapshot.view(), taken)
-    parts = [plan.reports[start : start + BATCH] for start in range(0, len(plan.reports), BATCH)]
-    outcomes = [apply(part, now=now, client_id=taken.client_id, fence=fence, source=Source.RECONCILE) for part in parts]
+    reports = snapshot.news(plan.reports)
+    outcomes = []
+    for start in range(0, len(reports), BATCH):
+        before_each()
+        part = reports[start : start + BATCH]
+        outcomes.append(apply(part, now=now, client_id=taken.client_id, fence=fence, source=Source.RECONCILE))
     if missing := snapshot.not_found() - not_found:
         with book(at=now) as b:
             snapshot.halt_where_many_are_missing(b, missing)

@@ -6,21 +6,24 @@ The rule it keeps: connecting, reconnecting, 1101, 1102, a doubtful order and th
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orders.book import OpenBook
+from orders.intake import names
 from orders.intake.status import NOT_AT_THE_BROKER
 from orders.intake.work import CLAIMED, restrict
 from orders.models import Account, BrokerCommand, BrokerId, Execution, Incident, OrderRecord, Position
 from orders.models.book import Source
-from orders.rules.lifecycle import OPEN, OrderStatus
+from orders.rules.lifecycle import OPEN, TERMINAL, Evidence, OrderStatus
 from orders.rules.limits import HALTED
 from orders.rules.reconcile import BookView, KnownOrder, OpenChange
-from orders.rules.reports import Question
+from orders.rules.reports import OrderCompleted, Question, Report
 from orders.rules.terms import CommandKind, terms_from_json
 
 AT_THE_BROKER = sorted(status.value for status in OPEN - {OrderStatus.PENDING})
 FEW = 3
+AT_ONCE = 1000  # perm ids in one query
 DOUBTFUL = (OrderStatus.SENT.value, OrderStatus.UNKNOWN.value)
 
 
@@ -94,6 +97,28 @@ def halt_where_many_are_missing(b: OpenBook, missing: set[int]) -> None:
         with b.event("account.halted", source=Source.RECONCILE, account=account, text=text) as fact:
             restrict(fact, account, HALTED, text)
             fact.add(Incident(kind="orders_missing", account=account, text=text, opened_at=b.now))
+
+
+def news(reports: Sequence[Report]) -> list[Report]:
+    """The reports without completedOrders that say what the book has: every list repeats all ends of the day, one by one too slow to read."""
+    perm_ids = [report.key.perm_id for report in reports if isinstance(report, OrderCompleted) and report.key.perm_id]
+    known: dict[int | None, BrokerId] = {}
+    for start in range(0, len(perm_ids), AT_ONCE):
+        rows = BrokerId.objects.filter(perm_id__in=perm_ids[start : start + AT_ONCE], order__status__in=sorted(TERMINAL))
+        known |= {row.perm_id: row for row in rows.select_related("order__account", "order__contract")}
+    return [report for report in reports if not (isinstance(report, OrderCompleted) and _is_told(report, known.get(report.key.perm_id)))]
+
+
+def _is_told(report: OrderCompleted, name: BrokerId | None) -> bool:
+    """Whether the order ended in the book by this very word, with at least what the report counts as filled."""
+    if name is None or name.word != report.word or name.order.basis not in (Evidence.BROKER, Evidence.EXECUTION):
+        return False
+    order = name.order
+    is_same = order.is_external or report.key.client_order_id == order.client_order_id
+    side = report.terms.side if report.terms else report.side
+    if not is_same or names.contradiction(order, report.account, report.contract, side):
+        return False
+    return report.filled_quantity is None or report.filled_quantity <= order.filled_quantity
 
 
 def doubtful() -> set[int]:

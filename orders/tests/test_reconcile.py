@@ -375,3 +375,44 @@ def test_the_periodic_check_alone_finds_that_an_order_is_gone_from_the_list() ->
     assert asked == ALL_LISTS
     intake.reconcile(desk.snapshot(desk.fill(order, "a.01.01", "100"), complete=asked), now=desk.later(2))
     assert desk.fresh(order).status == S.FILLED
+
+
+# --- long lists -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_ends_that_are_told_again_cost_next_to_nothing(django_assert_max_num_queries: Any) -> None:
+    desk = a_desk()
+    gone = [desk.order(S.WORKING) for _ in range(20)]
+    filled_ones = [desk.order(S.WORKING) for _ in range(20)]
+    ends = [desk.completed(order, "Cancelled") for order in gone]
+    fills = [desk.fill(order, f"x{order.pk}.01.01", "100") for order in filled_ones]
+    ends += [desk.completed(order, "Filled", filled_quantity=Decimal(100)) for order in filled_ones]
+    intake.reconcile(desk.snapshot(*ends, *fills), now=desk.later(30))
+    assert {desk.fresh(order).status for order in gone} == {S.CANCELLED}
+    assert {desk.fresh(order).status for order in filled_ones} == {S.FILLED}
+    with new_events() as events, django_assert_max_num_queries(60):
+        intake.reconcile(desk.snapshot(*ends, *fills), now=desk.later(30))
+    assert events == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("differs", ["word", "filled"])
+def test_an_end_that_says_something_new_is_taken(differs: str) -> None:
+    desk = a_desk()
+    order = desk.order(S.WORKING)
+    intake.reconcile(desk.snapshot(desk.completed(order, "Cancelled")), now=desk.later(30))
+    again = desk.completed(order, "Filled" if differs == "word" else "Cancelled", filled_quantity=Decimal(40))
+    asked = intake.reconcile(desk.snapshot(again, complete=frozenset({Question.COMPLETED_ORDERS})), now=desk.later(30)).ask
+    assert Question.EXECUTIONS in asked
+
+
+@pytest.mark.django_db
+def test_a_long_snapshot_says_when_each_part_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "BATCH", 2)
+    desk = a_desk()
+    orders = [desk.order(S.WORKING) for _ in range(5)]
+    begun: list[int] = []
+    intake.reconcile(desk.snapshot(*map(desk.opened, orders)), now=desk.later(30), before_each=lambda: begun.append(Event.objects.count()))
+    assert len(begun) == 3
+    assert begun == sorted(set(begun))  # with something entered in between
