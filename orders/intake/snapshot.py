@@ -100,7 +100,7 @@ def halt_where_many_are_missing(b: OpenBook, missing: set[int]) -> None:
 
 
 def news(reports: Sequence[Report]) -> list[Report]:
-    """The reports without completedOrders that say what the book has: every list repeats all ends of the day, one by one too slow to read."""
+    """The reports but for completedOrders that say what the book has: every list repeats the ends of the day, and reading each is slow."""
     perm_ids = [report.key.perm_id for report in reports if isinstance(report, OrderCompleted) and report.key.perm_id]
     known: dict[int | None, BrokerId] = {}
     for start in range(0, len(perm_ids), AT_ONCE):

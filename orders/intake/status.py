@@ -12,7 +12,9 @@ from datetime import datetime
 from orders import signals
 from orders.intake.work import Change, clip
 from orders.models import BrokerCommand
+from orders.models.book import Source
 from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus, Verdict, judge
+from orders.rules.reconcile import SETTLING
 from orders.rules.reports import Question
 from orders.rules.terms import CommandKind, CommandState
 
@@ -52,7 +54,8 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
     if word == "Filled":
         ask_for_fills(change)
     elif status is not None:
-        basis = Evidence.INFERRED if another_life else change.basis  # that it all was over was concluded from the other perm id
+        # Of an order with two perm ids, that all was over was concluded from the other one.
+        basis = Evidence.INFERRED if another_life or _outlived_its_code(change, word) else change.basis
         if become(change, status, Evidence.BROKER, basis=basis) is Verdict.IGNORED and change.status is not status:
             return False
         change.fields["why_held"] = clip(why_held, 40) if change.status not in TERMINAL else ""
@@ -62,6 +65,16 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
         change.work.ask.add(Question.OPEN_ORDERS)
     change.fields["broker_status"] = clip(word, 24)
     return True
+
+
+def _outlived_its_code(change: Change, word: str) -> bool:
+    """Whether a list of open orders still has as PreSubmitted what a code ended a while ago: a waiting stop that lives, and may yet fill.
+
+    Inactive says nothing of the kind, because it is also IB's word for a refused order; and a list can be some seconds stale.
+    """
+    closed_at = change.value("closed_at")
+    is_late = closed_at is not None and change.now - closed_at > SETTLING
+    return word == "PreSubmitted" and change.basis is Evidence.CODE and change.work.source == Source.RECONCILE and is_late
 
 
 def ask_for_fills(change: Change) -> None:

@@ -18,6 +18,7 @@ from orders.rules.reports import (
     CommissionReported,
     ContractFacts,
     ExecutionReported,
+    Meaning,
     OpenOrderReported,
     OrderAbsent,
     OrderCompleted,
@@ -416,3 +417,23 @@ def test_a_long_snapshot_says_when_each_part_begins(monkeypatch: pytest.MonkeyPa
     intake.reconcile(desk.snapshot(*map(desk.opened, orders)), now=desk.later(30), before_each=lambda: begun.append(Event.objects.count()))
     assert len(begun) == 3
     assert begun == sorted(set(begun))  # with something entered in between
+
+
+# --- a code that did not end its order --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("word", "seconds", "status"),
+    [("PreSubmitted", 30, S.HELD), ("PreSubmitted", 5, S.REJECTED), ("Inactive", 30, S.REJECTED)],
+)
+def test_a_waiting_order_that_a_code_ended_is_live_again_when_a_later_list_has_it(word: str, seconds: int, status: S) -> None:
+    """A 201 for a change that was settled already reads like the end of a waiting stop."""
+    desk = a_desk()
+    order = desk.order(S.HELD)
+    desk.tell(desk.message(order, 201, Meaning.REJECTED))
+    assert desk.fresh(order).status == S.REJECTED
+    with proven():
+        intake.reconcile(desk.snapshot(desk.opened(order, word)), now=desk.later(seconds))
+    assert desk.fresh(order).status == status
+    assert incidents("reopened") == (["reopened"] if status is S.HELD else [])
