@@ -98,10 +98,17 @@
 
   const money = (amount) => (Number(amount) / 1e8).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
+  /* Another symbol is typed than the one whose contract, quote and ticks are shown. */
+  function isOther(form) {
+    const input = field(form, "symbol");
+    return Boolean(value(form, "con_id")) && input.value.trim().toUpperCase() !== input.defaultValue.trim().toUpperCase();
+  }
+
   function say(form) {
     const type = value(form, "order_type"), side = value(form, "side"), bracket = field(form, "bracket")?.checked;
     form.querySelectorAll("[data-types]").forEach((part) => { part.hidden = !part.dataset.types.split(",").includes(type); });
     form.dataset.side = side;
+    form.classList.toggle("is-other", isOther(form));
     const send = form.querySelector("[data-sentence]");
     if (!send) return;
     const prices = type === "STP LMT" ? [value(form, "stop_price"), value(form, "limit_price")]
@@ -152,8 +159,8 @@
   document.addEventListener("click", (event) => {
     const chip = event.target.closest("[data-ticket] [data-price]");
     const button = event.target.closest("[data-step]");
-    if (chip?.dataset.price) {
-      const form = chip.closest("form"), name = value(form, "order_type") === "STP" ? "stop_price" : "limit_price";
+    if (chip?.dataset.price && !isOther(chip.form)) {
+      const form = chip.form, name = value(form, "order_type") === "STP" ? "stop_price" : "limit_price";
       if (field(form, name)) write(field(form, name), chip.dataset.price);
     } else if (button) {
       const input = document.getElementById(button.dataset.for);

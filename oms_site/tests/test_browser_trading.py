@@ -197,6 +197,20 @@ def test_a_refusal_is_said_beside_the_field_and_nothing_goes_out(hands: Any, des
     assert statuses(desk, "GE") == []
 
 
+def test_the_price_of_another_symbol_than_the_one_typed_is_no_offer(hands: Any) -> None:
+    trader = hands()
+    trader.order("BUY", "10", "GE", "LMT", "99.00")
+    page = trader.page
+    page.fill("#id_symbol", "CVX")
+    expect(page.locator("#ticket-form.is-other")).to_have_count(1)
+    page_chip(trader, "Ask").dispatch_event("click")
+    expect(page.locator("#ticket-form [name=limit_price]")).to_have_value("99.00")
+    page.locator("#symbol-matches a").filter(has=page.get_by_text("CVX", exact=True)).first.click()
+    expect(page.locator("#ticket-form.is-other")).to_have_count(0)
+    page_chip(trader, "Ask").click()
+    expect(page.locator("#ticket-form [name=limit_price]")).to_have_value("100.01")
+
+
 def test_keys_reach_the_ticket_and_can_be_turned_off(hands: Any) -> None:
     trader = hands()
     page = trader.page

@@ -85,6 +85,6 @@ def was_sent_before(request: HttpRequest) -> bool:
     return Submission.objects.filter(user=request.user, key=request.POST.get("key", "")).exists()
 
 
-def toast(words: str, link: str = "") -> str:
+def toast(words: str, link: str = "", *, is_bad: bool = False) -> str:
     """A message for the bottom lane, put there out of band."""
-    return render_to_string("_toast.html", {"words": words, "link": link})
+    return render_to_string("_toast.html", {"words": words, "link": link, "is_bad": is_bad})

@@ -43,6 +43,7 @@ def remove(request: HttpRequest, con_id: int) -> HttpResponse:
 
 def _answer(request: HttpRequest, words: str, contract: Contract | None) -> HttpResponse:
     if request.htmx:  # type: ignore[attr-defined]
-        return HttpResponse(render(PANELS["watchlist"], request.user, current_account(request), "", timezone.now(), request) + toast(words))
+        panel = render(PANELS["watchlist"], request.user, current_account(request), "", timezone.now(), request)
+        return HttpResponse(panel + toast(words, is_bad=contract is None))
     messages.add_message(request, messages.SUCCESS if contract else messages.ERROR, words)
     return redirect(request.POST.get("back") if request.POST.get("back") in ("desk", "watchlist") else "desk")
