@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
-from oms_site.tests.desk import Answer, Desk, Visitor
+from oms_site.tests.desk import Answer, Desk, Visitor, wait_until
 
 expect.set_options(timeout=20_000)
 
@@ -105,6 +106,14 @@ class Hands:
         """Working or Today."""
         self.page.locator("#panel-orders").get_by_role("link", name=name, exact=True).click()
         expect(self.page.locator("#panel-orders").get_by_role("link", name=name, exact=True)).to_have_attribute("aria-current", "true")
+
+
+def quote(desk: Desk, visitor: Visitor, symbol: str, con_id: int, bid: str, ask: str) -> None:
+    """Moves the market, and waits until the desk has heard it: a price that stands still grows too old to weigh an order by."""
+    visitor.get(f"/ticket/contract/{con_id}/", HX_Request="true")  # somebody's ticket is open: the quote is wanted
+    assert desk.control(f"quote {symbol} {bid} {ask}").startswith("ok")
+    heard = "select q.bid from orders_quote q join orders_contract c on c.id = q.contract_id where c.con_id = ?"
+    wait_until(lambda: [Decimal(str(row[0])) for row in desk.query(heard, con_id)] == [Decimal(bid)], f"{symbol} is quoted at {bid}")
 
 
 def post_order(visitor: Visitor, account: str, con_id: int, quantity: str, side: str = "BUY", order_type: str = "MKT") -> Answer:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from oms_site.tests.desk import Desk, copied_data, wait_until
-from oms_site.tests.hands import Hands, come_in, post_order
+from oms_site.tests.hands import Hands, come_in, post_order, quote
 
 AAPL = 265598
 Login = Callable[[Page, Desk, str], None]
@@ -120,7 +120,9 @@ def test_another_users_account_is_on_no_frame_and_no_page(page: Page, desk: Desk
     hidden, mine = (row[0] for row in desk.query("select code from orders_account order by code"))
     for path in ("/panels/orders/", "/panels/positions/", "/panels/executions/", "/panels/account/"):
         assert page.request.get(f"{desk.url}{path}?account={hidden}").status == 404
-    post_order(desk.visitor("trader1"), hidden, con_id=AAPL, quantity="77")
+    colleague = desk.visitor("trader1")
+    quote(desk, colleague, "AAPL", AAPL, "97.70", "97.72")
+    post_order(colleague, hidden, con_id=AAPL, quantity="77")
     wait_until(lambda: desk.query("select 1 from orders_execution where quantity = 77"), "the colleague's order fills")
     hands.send("BUY", "10", "C")
     expect(hands.fills("C", "BUY")).to_have_count(1)
@@ -174,7 +176,9 @@ def test_where_no_socket_gets_through_the_page_asks_every_few_seconds(page: Page
 
     page.route_web_socket(re.compile("/live/"), closing)
     trader = come_in(page, desk, "trader1")
-    post_order(desk.visitor("trader1"), desk.query("select code from orders_account order by code")[0][0], con_id=AAPL, quantity="78")
+    colleague, account = desk.visitor("trader1"), desk.query("select code from orders_account order by code")[0][0]
+    quote(desk, colleague, "AAPL", AAPL, "97.80", "97.82")
+    post_order(colleague, account, con_id=AAPL, quantity="78")
     expect(trader.fills("AAPL", "BUY").filter(has_text="78")).to_have_count(1)
     wait_for(page, lambda: len(closed) > 3)
     expect(trader.page.locator("body.is-stale")).to_have_count(0)
