@@ -77,7 +77,10 @@ class Web(Server):
 
 
 class Host:
-    """Runs the parts until a signal comes or one of them fails. `make_worker` is called with the address of the gateway."""
+    """Runs the parts until a signal comes or one of them fails. `make_worker` is called with the address of the gateway.
+
+    `told`: exceptions of the start whose own words say what a person can do; others are logged with their trace.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Host:
         gateway: Gateway,
         welcome: Callable[[str, int], Coroutine[Any, Any, None]],
         step_seconds: float = STEP_SECONDS,
+        told: tuple[type[Exception], ...] = (),
     ) -> None:
         # Twisted copies the descriptor and closes the one it was given: a socket that thought it still owned it would close another's.
         endpoint = f"fd:fileno={listener.detach()}"
@@ -95,6 +99,7 @@ class Host:
         self._gateway = gateway
         self._welcome = welcome
         self._step_seconds = step_seconds
+        self._told = told
         self._stop = asyncio.Event()
         self._failed = True  # until the ordered ending says otherwise
 
@@ -120,6 +125,8 @@ class Host:
     async def _live(self) -> None:
         try:
             self._failed = not await self._parts()
+        except self._told as problem:
+            logger.error("The desk could not start: %s", problem)
         except Exception:
             logger.exception("The desk could not start.")
         finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = "1"
+LOCK_SECONDS = 5.0  # as long as the gateway before may take to end
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL);
@@ -25,13 +26,24 @@ class StoreProblem(Exception):
 
 
 class Store:
-    """One SQLite file, or memory where `path` is None (then nothing survives, but the same code runs)."""
+    """One SQLite file, or memory where `path` is None (then nothing survives, but the same code runs).
+
+    The file belongs to one gateway at a time: two would each write an exchange of their own over the other's. Raises StoreProblem for
+    a second one; the lock goes with its process, however that ends.
+    """
 
     def __init__(self, path: Path | None) -> None:
-        self._database = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_SCHEMA)
+        self._database = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None, timeout=LOCK_SECONDS)
+        try:
+            self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            self._database.close()
+            if "locked" not in str(error):
+                raise
+            raise StoreProblem(f"{path} is in use by another simulated gateway: does another desk run on this data folder?") from error
         if path is not None:
             path.chmod(0o600)
         if self.meta("schema") not in (None, SCHEMA_VERSION):

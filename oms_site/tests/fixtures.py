@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
 from oms_site.tests.desk import Desk, copied_data, template_data
 from oms_site.tests.servers import PostgresServer, RedisServer
@@ -32,8 +33,16 @@ NEEDS: dict[str, Callable[[], bool]] = {
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that ask for a service's fixture carry its marker; tests of one module's browser or desks stay in one process."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that ask for a service's fixture carry its marker; tests of one module's browser or desks stay in one process.
+
+    What holds only on the other database is left out: the run on that one has it (test_races.py, test_on_postgresql.py).
+    """
+    foreign = "on_sqlite" if connection.vendor == "postgresql" else "on_postgresql"
+    left_out = [item for item in items if item.get_closest_marker(foreign) is not None]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     fixtures = {"postgres": "postgres", "redis_server": "redis", "browser": "chromium", "page": "chromium"}
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):

@@ -97,7 +97,7 @@ def test_a_broken_line_while_sending_is_looked_up_and_never_a_second_order(trade
     page.route("**/ticket/", answer_lost, times=1)
     button.click()
     expect(trader.families("AMZN")).to_contain_text("WORKING")
-    page.wait_for_function("document.documentElement.dataset.loaded !== 'once'")  # the key was found: a fresh ticket
+    expect(page.locator("html")).not_to_have_attribute("data-loaded", "once")  # the key was found: a fresh ticket
     trader.mark()
     button = trader.order("BUY", "11", "AMZN", "LMT", "99.00")
     key = page.input_value("#ticket-form [name=key]")

@@ -39,7 +39,7 @@ def handshake(desk: Desk, origin: str, cookies: str) -> str:
     lines += [f"Sec-WebSocket-Key: {key}", f"Origin: {origin}", f"Cookie: {cookies}", "", ""]
     with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2])), timeout=PATIENCE) as connection:
         connection.sendall("\r\n".join(lines).encode())
-        return connection.recv(4096).decode().partition("\r\n")[0]
+        return connection.recv(4096).decode("latin-1").partition("\r\n")[0]  # a frame may come with the headers
 
 
 def cookies_of(visitor: Visitor) -> str:

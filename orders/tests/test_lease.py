@@ -9,7 +9,6 @@ import sys
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
 
 from orders import lease
 from orders.book import book
@@ -21,7 +20,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.usefixtures("a_book"),
 ]
-by_callers_time = pytest.mark.skipif(connection.vendor == "postgresql", reason="on PostgreSQL the time is the database's")
+by_callers_time = pytest.mark.on_sqlite  # on PostgreSQL the time is the database's
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def test_what_may_be_alive_is_waited_for(holder: str) -> None:
     assert lease.acquire("b:2:y", NOW) is None
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="the embedded database takes the caller's time")
+@pytest.mark.on_postgresql
 def test_the_database_tells_the_time_on_postgresql() -> None:
     assert lease.acquire("a:1:x", at(-100_000)) is not None
     assert lease.acquire("b:2:y", at(100_000)) is None

@@ -189,7 +189,7 @@ def test_a_worker_that_lost_its_lease_claims_nothing_beside_the_new_one() -> Non
 
 
 @pytest.mark.postgres
-@pytest.mark.skipif(os.environ.get("DESKBOOK_TEST_DATABASE") == "postgres", reason="this run is on PostgreSQL already")
+@pytest.mark.on_sqlite
 @pytest.mark.django_db(transaction=False)
 def test_the_same_on_postgresql() -> None:
     here = os.path.dirname(__file__)

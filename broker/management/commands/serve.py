@@ -50,8 +50,9 @@ class Command(BaseCommand):
         if not options["no_migrate"]:
             _migrate()
         from broker.hosting import Host  # the reactor is installed by this import, which other commands can do without
+        from broker.simulator.store import StoreProblem
 
-        code = Host(listener, _application(), _make_worker, _gateway(options), self._welcome(listener)).run()
+        code = Host(listener, _application(), _make_worker, _gateway(options), self._welcome(listener), told=(StoreProblem,)).run()
         # Not sys.exit: threads of requests that still wait would keep the process, and Python 3.11 may crash taking its tasks apart.
         logging.shutdown()
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -90,7 +91,7 @@ async def test_a_clean_end_keeps_everything_and_leaves_no_journal(tmp_path: Path
             await place(ib, LimitOrder("BUY", 1, 50, account=FIRST, tif="GTC"))
         before = gateway.listed("orders")
         assert gateway.terminate() == 0
-        with sqlite3.connect(path) as database:
+        with closing(sqlite3.connect(path)) as database, database:
             assert database.execute("SELECT count(*) FROM journal").fetchone() == (0,)
         gateway.restart()
         assert gateway.listed("orders") == before
@@ -151,7 +152,7 @@ def test_a_journal_that_replays_otherwise_is_refused(tmp_path: Path) -> None:
     place_order(recorded, order(1))
     recorded.commit()
     store.close()
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE journal SET entry = replace(entry, '100.00', '100.01')")
     with pytest.raises(StoreProblem, match="does not replay"):
         opened(path)
@@ -216,3 +217,12 @@ async def test_a_clock_that_falls_back_does_not_take_the_gateway_with_it() -> No
         await gateway.command("tick 0")
         times.pop(0)
         assert gateway.core.now() == AT + timedelta(minutes=1)
+
+
+def test_a_store_belongs_to_one_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.simulator.store.LOCK_SECONDS", 0.05)
+    first = Store(tmp_path / "gateway.db")
+    with pytest.raises(StoreProblem, match="in use by another simulated gateway"):
+        Store(tmp_path / "gateway.db")
+    first.close()
+    Store(tmp_path / "gateway.db").close()
