@@ -23,8 +23,8 @@ from orders.models import Account, BrokerCommand, BrokerId, Contract, Gateway, O
 from orders.models.book import Source
 from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import WORKING, OrderStatus
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, TimeInForce, plain, terms_to_json
-from orders.rules.tickets import check_terms
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, Role, Side, TimeInForce, plain, terms_to_json
+from orders.rules.tickets import TicketError, check_exits, check_terms
 from orders.steps import SCHEMA_VERSION, new_name, settle, withdraw
 
 WITHDRAWN_BY_USER = "Withdrawn before it was sent."
@@ -61,7 +61,7 @@ def modify(
     """Asks for other terms: the open MODIFY, or None where the order was not sent yet and has simply been changed.
 
     What is None stays as it is. Raises `Refused`: NOTHING_CHANGES, NOT_OPEN, NOT_ACKNOWLEDGED, MODIFY_OPEN, CANCEL_OPEN, EXTERNAL,
-    BELOW_FILLED, NOT_WHOLE, EXITS_EXCEED, or what any new order would be refused for.
+    BELOW_FILLED, NOT_WHOLE, EXITS_EXCEED, BRACKET, or what any new order would be refused for.
     """
     refuse(checks.permission(b, user, order.account))
     _may_change(order)
@@ -74,6 +74,7 @@ def modify(
         words = f"{plain(order.filled_quantity)} are filled already; the quantity must be above that. To stop the rest, cancel it."
         raise Refused("BELOW_FILLED", words, field="quantity", limit=order.filled_quantity, actual=terms.quantity)
     _keep_exits_within(order, terms)
+    _keep_exits_sound(order, terms)
     refuse(checks.fits_contract(order.contract, terms, resized=terms.quantity != order.quantity))
     found = checks.breaches(b, [Draft(order, terms, is_change=True)], user)
     refuse(found[0] if found else None)
@@ -109,6 +110,22 @@ def _keep_exits_within(order: OrderRecord, terms: OrderTerms) -> None:
     if terms.quantity < largest:
         words = f"Its exits are for {plain(largest)}: make them smaller first."
         raise Refused("EXITS_EXCEED", words, field="quantity", limit=largest, actual=terms.quantity)
+
+
+def _keep_exits_sound(order: OrderRecord, terms: OrderTerms) -> None:
+    """A bracket's prices keep their order, whichever of them is changed; an entry that has ended is not compared with any more."""
+    entry = order.parent or order
+    exits = {child.role: child.terms for child in entry.children.filter(status__in=OPEN_STATUSES)}
+    if order.parent is not None:
+        exits[order.role] = terms
+    target, stop = exits.get(Role.TAKE_PROFIT.value), exits.get(Role.STOP_LOSS.value)
+    price = (terms if order.parent is None else entry.terms).limit_price if entry.is_open else None
+    try:
+        check_exits(Side(entry.side), price, target and target.limit_price, stop and stop.stop_price)
+    except TicketError as error:
+        changed = "limit_price" if terms.limit_price != order.limit_price else "stop_price"
+        what = {"take_profit_price": "The target", "stop_loss_price": "The stop"}[error.field]
+        raise Refused("BRACKET", f"{what} {error.message}.", field=changed) from error
 
 
 def _change_now(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> None:

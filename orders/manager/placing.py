@@ -24,6 +24,8 @@ from orders.rules.tickets import BracketTicket, OcaExitTicket, TicketError, chec
 from orders.signals import order_placed, tell
 from orders.steps import SCHEMA_VERSION, new_name
 
+OLDEST_QUOTE_SECONDS = 60
+
 
 @dataclass(frozen=True)
 class Member:
@@ -92,6 +94,7 @@ def place_oca_exit(b: OpenBook, placing: Placing, asked: OcaExit) -> list[OrderR
     refuse(checks.permission(b, placing.user, placing.account))  # before anything of the position is told
     ticket = oca_ticket(placing.account, placing.contract, asked)
     check_oca_exit(ticket)
+    _doubt_entry(b, placing.contract, asked)
     common = {"side": ticket.side, "quantity": ticket.quantity, "time_in_force": ticket.time_in_force, "outside_rth": asked.outside_rth}
     return place_unit(
         b,
@@ -102,6 +105,20 @@ def place_oca_exit(b: OpenBook, placing: Placing, asked: OcaExit) -> list[OrderR
         ],
         oca_type=ticket.oca_type,
     )
+
+
+def _doubt_entry(b: OpenBook, contract: Contract, asked: OcaExit) -> None:
+    """A derivative's entry that was worked out from its average cost needs a quote beside it.
+
+    Some are quoted in cents (IB priceMagnifier), and exits around a price that is a hundred times too small would trade at once; with a
+    quote they are refused as through the market.
+    """
+    if asked.entry_price is not None or contract.multiplier == 1:
+        return
+    market = checks.market_of(contract, b.now)
+    if market is None or market.age_seconds > OLDEST_QUOTE_SECONDS:
+        words = f"There is no fresh quote of {contract.label} to compare its average cost with; give the entry price."
+        raise Refused("ENTRY_UNCERTAIN", words, field="entry_price")
 
 
 def oca_ticket(account: Account, contract: Contract, asked: OcaExit) -> OcaExitTicket:

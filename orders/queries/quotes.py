@@ -132,7 +132,7 @@ class TicketQuote:
 def quote(user: Any, account: Account | None, contract_pk: int | str, now: datetime | None = None) -> TicketQuote | None:
     """The quote of a contract with the position and the open orders of `account`; None where there is no such contract."""
     now = now or timezone.now()
-    if not str(contract_pk).isdigit():
+    if not str(contract_pk).isdecimal():
         return None
     contract = Contract.objects.select_related("quote").filter(pk=int(contract_pk)).first()
     if contract is None:

@@ -83,15 +83,22 @@ def check_bracket(ticket: BracketTicket) -> None:
         raise TicketError("order_type", "the entry of a bracket is MKT or LMT")
     check_number("take_profit_price", ticket.take_profit_price)
     check_number("stop_loss_price", ticket.stop_loss_price)
-    sign = ticket.entry.side.sign
-    if (ticket.take_profit_price - ticket.stop_loss_price) * sign <= 0:
+    check_exits(ticket.entry.side, ticket.entry.limit_price, ticket.take_profit_price, ticket.stop_loss_price)
+
+
+def check_exits(entry_side: Side, entry_price: Decimal | None, take_profit_price: Decimal | None, stop_loss_price: Decimal | None) -> None:
+    """Target and stop on the right sides of each other and of the entry's price; what is None is not compared.
+
+    A target on the wrong side of its entry would trade the moment the entry fills.
+    """
+    sign = entry_side.sign
+    if take_profit_price is not None and stop_loss_price is not None and (take_profit_price - stop_loss_price) * sign <= 0:
         raise TicketError("stop_loss_price", "must be below the take profit of a buy, above it for a sell")
-    entry = ticket.entry.limit_price
-    if entry is None:
+    if entry_price is None:
         return
-    if (ticket.take_profit_price - entry) * sign <= 0:
+    if take_profit_price is not None and (take_profit_price - entry_price) * sign <= 0:
         raise TicketError("take_profit_price", "must lie on the profit side of the entry's limit price")
-    if (entry - ticket.stop_loss_price) * sign <= 0:
+    if stop_loss_price is not None and (entry_price - stop_loss_price) * sign <= 0:
         raise TicketError("stop_loss_price", "must lie on the loss side of the entry's limit price")
 
 

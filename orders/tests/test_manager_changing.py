@@ -172,6 +172,26 @@ def test_the_exits_of_an_entry_that_was_cut_short_do_not_grow_beyond_what_it_fil
     assert modify(wire, target, limit_price=D("106.00")) is not None  # a price moves whatever the size
 
 
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize(
+    ("which", "price", "words"),
+    [
+        (0, {"limit_price": D("108")}, "The target must lie on the profit side"),
+        (0, {"limit_price": D("96")}, "The stop must lie on the loss side"),
+        (1, {"limit_price": D("99")}, "The target must lie on the profit side"),  # it would sell the moment the entry fills
+        (1, {"limit_price": D("96")}, "The stop must be below the take profit"),
+        (2, {"stop_price": D("99.50")}, "The stop must lie on the loss side"),
+    ],
+)
+def test_a_change_keeps_the_prices_of_a_bracket_in_order(wire: Wire, sent: bool, which: int, price: dict[str, D], words: str) -> None:
+    orders = wire.bracket()
+    if sent:
+        wire.sent(*orders)
+    with pytest.raises(Refused, match=words) as refused:
+        modify(wire, orders[which], **price)
+    assert (refused.value.code, refused.value.field) == ("BRACKET", next(iter(price)))
+
+
 def test_an_entry_whose_exits_the_broker_never_named_is_only_cancelled(wire: Wire) -> None:
     entry, _, _ = wire.bracket()
     wire.send()

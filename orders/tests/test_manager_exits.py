@@ -56,6 +56,18 @@ def test_the_cost_of_a_future_is_divided_by_its_multiplier(wire: Wire) -> None:
     assert (stop.stop_price, target.limit_price) == (D("5880.25"), D("6480.25"))
 
 
+def test_the_cost_of_a_future_without_a_quote_is_no_entry_price(wire: Wire) -> None:
+    wire.contract = make_contract(
+        "ZC", sec_type="FUT", exchange="CBOT", multiplier=D(5000), min_tick=D("0.25"), market_rule_ids=[], valid_exchanges=[]
+    )
+    hold(wire, "1", "22500")  # quoted in cents: 450.00, and not 4.50
+    with pytest.raises(Refused, match="give the entry price") as refused:
+        wire.protect()
+    assert (refused.value.code, refused.value.field) == ("ENTRY_UNCERTAIN", "entry_price")
+    stop, target = wire.protect(entry_price=D(450))
+    assert (stop.stop_price, target.limit_price) == (D(441), D(486))
+
+
 def test_what_is_asked_for_replaces_what_the_position_says(wire: Wire) -> None:
     hold(wire)
     stop, target = wire.protect(

@@ -23,7 +23,7 @@ def history(request: HttpRequest) -> HttpResponse:
     """`/orders/?begin=&end=&account=&symbol=&side=&status=&by=&text=&page=`."""
     form, filters, _account = _read(request)
     number = request.GET.get("page", "1")
-    shown = blotter(request.user, filters, int(number) if number.isdigit() and len(number) < 9 else 1)
+    shown = blotter(request.user, filters, int(number) if number.isdecimal() and len(number) < 9 else 1)
     address = request.GET.copy()
     address.pop("page", None)
     context = {"form": form, "shown": shown, "zone": filters.zone, "query": address.urlencode(), "is_filtered": bool(address)}

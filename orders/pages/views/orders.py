@@ -163,7 +163,7 @@ def cancel_all(request: HttpRequest, code: str) -> HttpResponse:
     account = account_or_404(request, code)
     require_trade(request, account)
     wanted = request.GET.get("con_id") or request.POST.get("con_id") or ""
-    contract = get_object_or_404(Contract, con_id=int(wanted)) if wanted.isdigit() else None
+    contract = get_object_or_404(Contract, con_id=int(wanted)) if wanted.isdecimal() else None
     orders = _open_orders(request, account, contract)
     if request.method == "POST":
         try:

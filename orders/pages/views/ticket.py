@@ -40,7 +40,7 @@ def ticket_context(
     """The ticket for an account and, where one is chosen (`?con_id=`), a contract."""
     now = timezone.now()
     tradable = list(tradable_accounts(request.user))
-    if contract is None and form is None and request.GET.get("con_id", "").isdigit():
+    if contract is None and form is None and request.GET.get("con_id", "").isdecimal():
         contract = Contract.objects.select_related("quote").filter(con_id=int(request.GET["con_id"])).first()
     if contract is not None:
         inquiries.watch_ticket(request.user, contract, now)
@@ -126,7 +126,7 @@ def _kept(request: HttpRequest) -> dict[str, Any]:
 @require_GET
 def stamp(request: HttpRequest) -> HttpResponse:
     """A fresh key and time for a ticket that somebody works on, so that it does not grow old under his hands; its quotes go on too."""
-    contract = Contract.objects.filter(con_id=request.GET["con_id"]).first() if request.GET.get("con_id", "").isdigit() else None
+    contract = Contract.objects.filter(con_id=request.GET["con_id"]).first() if request.GET.get("con_id", "").isdecimal() else None
     now = timezone.now()
     if contract is not None:
         inquiries.watch_ticket(request.user, contract, now)
@@ -136,7 +136,7 @@ def stamp(request: HttpRequest) -> HttpResponse:
 @require_GET
 def watch(request: HttpRequest) -> HttpResponse:
     """Keeps the quotes of an open ticket coming; nothing to show."""
-    if request.GET.get("con_id", "").isdigit():
+    if request.GET.get("con_id", "").isdecimal():
         contract = Contract.objects.filter(con_id=int(request.GET["con_id"])).first()
         if contract is not None:
             inquiries.watch_ticket(request.user, contract, timezone.now())
@@ -183,7 +183,7 @@ def _shown_contract(form: TicketForm) -> Contract | None:
 
 def _posted_contract(request: HttpRequest) -> Contract | None:
     con_id = request.POST.get("con_id", "")
-    return Contract.objects.select_related("quote").filter(con_id=int(con_id)).first() if con_id.isdigit() else None
+    return Contract.objects.select_related("quote").filter(con_id=int(con_id)).first() if con_id.isdecimal() else None
 
 
 def _ask_again(request: HttpRequest, form: TicketForm, contract: Contract, shown: Contract | None) -> list[str]:

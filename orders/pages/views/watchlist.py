@@ -27,7 +27,7 @@ def watchlist(request: HttpRequest) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """Adds the contract of a symbol, or of a `con_id`. One that cannot be told is explained."""
     con_id = request.POST.get("con_id", "")
-    found = contract_by_id(request, int(con_id)) if con_id.isdigit() else contract_by_symbol(request, request.POST.get("symbol", ""))
+    found = contract_by_id(request, int(con_id)) if con_id.isdecimal() else contract_by_symbol(request, request.POST.get("symbol", ""))
     if found.contract is not None:
         inquiries.add_to_watchlist(request.user, found.contract, timezone.now())
     words = _("%s is on your watchlist.") % found.contract.label if found.contract else found.problem
