@@ -4,6 +4,12 @@ The rule it keeps: nothing about money or orders is added, changed or deleted he
 event that names who did it.
 """
 
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
 from orders.admin import access, limits, records
 
 __all__ = ["access", "limits", "records"]
+
+admin.site.site_title = "Deskbook"
+admin.site.site_header = _("Deskbook administration · times in UTC")

@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 
 from orders.admin.common import BookAdmin
 from orders.models import Limit
@@ -20,6 +21,13 @@ from orders.rules.tickets import TicketError, check_number
 
 def _rules() -> list[tuple[str, str]]:
     return [("", "—")] + [(rule.value, f"{rule.value}: {setting.meaning} ({setting.unit})") for rule, setting in RULES.items()]
+
+
+def _defaults() -> list[dict[str, str]]:
+    return [
+        {"name": rule.value, "default": plain(s.default) if s.default is not None else "", "unit": s.unit, "meaning": s.meaning}
+        for rule, s in RULES.items()
+    ]
 
 
 class LimitForm(forms.ModelForm):
@@ -58,6 +66,10 @@ class LimitAdmin(BookAdmin):
     list_display = ("rule", "scope", "account", "user", "amount", "note")
     list_filter = ("rule", "scope", "account")
     list_select_related = ("account", "user")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The rows, and below them the defaults that hold where there is none: an empty list is not a desk without limits."""
+        return super().changelist_view(request, {**(extra_context or {}), "standing": _defaults()})
 
     @admin.display(description="value", ordering="value")
     def amount(self, limit: Limit) -> str:

@@ -250,6 +250,12 @@ def test_several_rights_are_revoked_one_event_each(desk: Desk, admin: Client) ->
     assert [event.kind for event in events] == ["access.revoked", "access.revoked"]
 
 
+def test_the_limits_that_hold_without_a_row_are_shown(desk: Desk, admin: Client) -> None:
+    text = page(admin, "orders/limit/")
+    assert "MAX_OPEN_ORDERS" in text and "PRICE_COLLAR" in text
+    assert re.search(r"MAX_QUANTITY</th><td>10000</td>", text)
+
+
 @pytest.mark.parametrize(
     ("data", "wrong"),
     [
