@@ -37,7 +37,6 @@ class LivePage:
         self.seq = min(seq for _, _, seq in self.panels)
         self.shown: dict[str, str] = {}
         self.versions: dict[str, int] = {}
-        self.frames = 0
         self._socket: ClientConnection | None = None
         self._open = ExitStack()
 
@@ -85,7 +84,6 @@ class LivePage:
             frame: dict[str, Any] = json.loads(self._socket.recv(timeout=max(end - time.monotonic(), 0)))
         except TimeoutError:
             raise AssertionError(f"the page was not told: {what}; it shows {self.shown}") from None
-        self.frames += 1
         again = frame["prev"] > self.seq or frame.get("resync")
         self.seq = max(self.seq, frame["seq"])
         for unit in frame.get("units", ()):
