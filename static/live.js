@@ -71,8 +71,7 @@
     late.get(unit.panel)?.push(unit);
     const old = document.getElementById(unit.id);
     if (old && Number(old.dataset.v) > unit.v) return;
-    if (unit.alert) tell("oms:alert", unit.alert);
-    unit.alert = ""; // said once, however often it is applied
+    alarm(unit.id, unit.alert);
     if (unit.html === null) old?.remove();
     else if (old) renew(old, parse(unit.html));
     else put(parse(unit.html), unit.panel);
@@ -91,7 +90,7 @@
     const element = document.getElementById(fresh.id) || old, after = cells(element);
     htmx.process(element);
     after.forEach((cell, n) => cell.textContent !== before[n] && !cell.matches(".age, :has(.age)") && flash(cell));
-    if (element.dataset.alert && element.dataset.alert !== said) tell("oms:alert", element.dataset.alert);
+    if (element.dataset.alert !== said) alarm(element.id, element.dataset.alert);
   }
 
   function put(element, name) {
@@ -104,9 +103,17 @@
     htmx.process(element);
     flash(element);
     if (element.dataset.toast) tell("oms:toast", element.dataset.toast);
-    if (element.dataset.alert) tell("oms:alert", element.dataset.alert);
+    alarm(element.id, element.dataset.alert);
   }
 
+  /* Said once of a unit, however often it is applied or told again: a refusal may be followed by more news of the same order. */
+  function alarm(id, text) {
+    if (!text || alarms.get(id) === text) return;
+    alarms.set(id, text);
+    tell("oms:alert", text);
+  }
+
+  const alarms = new Map();
   const cells = (unit) => [...unit.querySelectorAll("td, dd")];
   const tell = (name, text) => body.dispatchEvent(new CustomEvent(name, { detail: { text } }));
 
