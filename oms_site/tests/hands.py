@@ -89,7 +89,8 @@ class Hands:
         return self.page.locator("#toasts .toast").filter(has_text=text).first
 
     def families(self, symbol: str) -> Locator:
-        return self.page.locator("#orders-rows > tbody").filter(has_text=symbol)
+        whole = self.page.locator(".k-sym").get_by_text(symbol, exact=True)  # C is part of BAC
+        return self.page.locator("#orders-rows > tbody").filter(has=whole)
 
     def position(self, symbol: str) -> Locator:
         return self.page.locator("#positions-rows > tr").filter(has_text=symbol)
