@@ -349,6 +349,23 @@ def test_what_the_broker_does_not_know_is_said() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_has_no_symbol_to_search_for_is_had_by_its_con_id() -> None:
+    seats = take_seats()
+    client = signed_in(seats.trader)
+
+    def detail() -> list[dict[str, int]]:
+        factories.make_contract("ES", con_id=495512563, sec_type="FUT", local_symbol="ESZ6", exchange="CME", primary_exchange="")
+        return [{"con_id": 495512563}]
+
+    with a_broker_that_answers(search=[], contract=detail):
+        listed = client.get(reverse("ticket_search"), {"symbol": "495512563", "far": "1"}, **HTMX)
+        answer = send(client, filled_in(seats, symbol="495512563", con_id=""))
+    assert "ESZ6" in words(listed)
+    assert 'id="id_con_id" value="495512563"' in words(answer)
+    assert OrderRecord.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_search_lists_what_the_book_knows_first() -> None:
     seats = take_seats()
     with a_broker_that_answers(search=[found(seats.contract.con_id, "AAPL"), found(77, "AAPB", "BATS")]):

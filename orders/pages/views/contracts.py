@@ -48,7 +48,7 @@ class Found:
 
 
 def contract_by_symbol(request: HttpRequest, typed: str) -> Found:
-    """The contract of an exact symbol. Waits for the broker where the book does not know it."""
+    """The contract of an exact symbol, or of IB's conId, by which futures, options and FX pairs are had. Waits for the broker's answer."""
     typed = typed.strip().upper()
     if not typed:
         return Found(None, _("Type a symbol."))
@@ -63,6 +63,8 @@ def contract_by_symbol(request: HttpRequest, typed: str) -> Found:
         return contract_by_id(request, matches[0].con_id)
     if matches:
         return Found(None, _("%s names several contracts: choose one.") % typed, tuple(matches[:MATCHES]))
+    if _is_con_id(typed):
+        return contract_by_id(request, int(typed))
     return Found(None, _("The broker knows no contract called %s.") % typed)
 
 
@@ -93,9 +95,17 @@ def search(request: HttpRequest) -> HttpResponse:
         seen = {match.con_id for match in found}
         found += [match for match in told if match.con_id not in seen]
         found.sort(key=lambda match: match.symbol.upper() != typed)
+        if "far" in request.GET and not found and not problem and _is_con_id(typed):
+            by_id = contract_by_id(request, int(typed))
+            found, problem = [_known(by_id.contract)] if by_id.contract else [], by_id.problem
     return render(
         request, "ticket/_matches.html", {"found": found[:MATCHES], "problem": problem, "typed": typed, "is_far": "far" in request.GET}
     )
+
+
+def _is_con_id(typed: str) -> bool:
+    """Some exchanges have symbols of digits (7203): they are looked for first."""
+    return typed.isdecimal() and len(typed) <= 12
 
 
 def _known(contract: Contract) -> Match:
