@@ -51,12 +51,11 @@ def test_sqlite_keeps_what_it_acknowledged_and_never_upgrades_a_lock(tmp_path: P
     assert "journal_mode=WAL" in options["init_command"] and "synchronous=FULL" in options["init_command"]
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.django_db(transaction=True)
 def test_the_database_really_runs_with_these_pragmas() -> None:
     from django.db import connection
 
-    if connection.vendor != "sqlite":
-        pytest.skip("this run's database is not SQLite")
     with connection.cursor() as cursor:
         found = [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")]
     assert found == ["wal", 2, 1]
