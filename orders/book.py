@@ -28,6 +28,7 @@ from orders.models import (
     AccountAccess,
     Book,
     BrokerCommand,
+    Certificate,
     Event,
     Execution,
     Feed,
@@ -203,6 +204,7 @@ _TOPICS: dict[type[Model], Callable[[Any], tuple[str, int, int | None, int | Non
     Limit: lambda row: ("limit", row.pk, row.account_id, row.user_id),
     Incident: lambda row: ("incident", row.pk, row.account_id, None),
     Gateway: lambda row: ("gateway", row.pk, None, None),
+    Certificate: lambda row: ("certificate", row.pk, None, None),
 }
 
 

@@ -4,7 +4,7 @@ Models hold fields, constraints and read-only properties; the only writers are b
 """
 
 from orders.models.accounts import Account, AccountAccess, AccountValue, Limit, Position, PositionValue
-from orders.models.book import Book, Event, Feed, Gateway, Lease, Submission
+from orders.models.book import Book, Certificate, Event, Feed, Gateway, Lease, Submission
 from orders.models.market import Contract, Inquiry, MarketRule, Quote, Watch
 from orders.models.orders import BrokerCommand, BrokerId, CommissionReport, Execution, Incident, OcaGroup, OrderRecord
 
@@ -15,6 +15,7 @@ __all__ = [
     "Book",
     "BrokerCommand",
     "BrokerId",
+    "Certificate",
     "CommissionReport",
     "Contract",
     "Event",

@@ -21,6 +21,12 @@ class Account(models.Model):
     time_zone = models.CharField(max_length=64, default="America/New_York", help_text="The trading day is counted in this zone.")
     session_start = models.TimeField(default=time(0), help_text="When the trading day begins, in the account's time zone.")
     is_active = models.BooleanField(default=True, help_text="New orders are refused for an inactive account.")
+    positions_known_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The first complete list of its positions: what was held then, executions need not explain.",
+    )
     seq = models.BigIntegerField(default=0, editable=False)
 
     class Meta:
@@ -63,13 +69,22 @@ class AccountValue(models.Model):
 
 
 class Position(models.Model):
-    """What IB reports, never summed from our executions. Quantity is signed; the average cost is of one unit times the multiplier."""
+    """What IB reports, never summed from our executions. Quantity is signed; the average cost is of one unit times the multiplier.
+
+    `opening` is what no execution of the book explains: what was held when the book first saw it, and the adjustments that people have
+    recorded since. The check beside the report is quantity = opening + executions.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="positions")
     contract = models.ForeignKey("orders.Contract", on_delete=models.PROTECT, related_name="positions")
     quantity = money()
     average_cost = money()
+    opening = money(default=0)
     reported_at = models.DateTimeField()
+    differs_since = models.DateTimeField(
+        null=True, blank=True, help_text="The first check in a row that its executions did not explain it."
+    )
+    differs_checks = models.PositiveSmallIntegerField(default=0)
     seq = models.BigIntegerField(default=0)
 
     class Meta:

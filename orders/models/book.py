@@ -110,3 +110,30 @@ class Gateway(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(name="gateway_has_one_row", condition=models.Q(pk=1))]
+
+
+class Certificate(models.Model):
+    """What one reconciliation found, kept for good: what was in doubt, what became of it, and what still differs."""
+
+    began_at = models.DateTimeField(help_text="When the comparing began.")
+    ended_at = models.DateTimeField()
+    reason = models.CharField(max_length=300, help_text="Why it was made: the start, a new connection, 1101, 1102, a doubtful order ...")
+    fence = models.BigIntegerField()
+    is_complete = models.BooleanField(help_text="Every list of the broker was told to its end.")
+    in_flight = models.IntegerField(default=0, help_text="Orders and changes that may or may not have arrived when it began.")
+    matched = models.IntegerField(default=0, help_text="Those that the broker's lists settled.")
+    unknown = models.IntegerField(default=0, help_text="Orders of which nobody knows what became, at its end.")
+    resent = models.IntegerField(
+        default=0, help_text="Orders that the desk sent a second time by itself: counted from the outbox, always 0."
+    )
+    fills_recovered = models.IntegerField(default=0, help_text="Executions that were learnt from the lists, not as they happened.")
+    external_seen = models.IntegerField(default=0, help_text="Orders placed elsewhere, seen for the first time.")
+    breaks_open = models.IntegerField(default=0, help_text="Differences between book and broker that nobody has closed, at its end.")
+    data = models.JSONField(default=dict, help_text="The orders by name, and what became of each.")
+    seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.ended_at:%Y-%m-%d %H:%M:%S} {self.reason}"

@@ -42,6 +42,14 @@ class OrderRecord(models.Model):
     unit_id = models.CharField(max_length=40, db_index=True, help_text="Orders of one unit are sent whole or not at all.")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     oca_group = models.ForeignKey(OcaGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="orders")
+    resend_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="resends",
+        help_text="The lost order a person sent again by this.",
+    )
     note = models.CharField(max_length=80, blank=True)
     status = word(OrderStatus, default=OrderStatus.PENDING.value)
     status_basis = models.CharField(max_length=12, blank=True, help_text="What a terminal status rests on.")
@@ -223,11 +231,14 @@ class BrokerCommand(models.Model):
 
 
 class Incident(models.Model):
-    """Something a person must hear of: an anomaly, late evidence, an overfill, two working perm_ids."""
+    """What a person must hear of: an anomaly, late evidence, a break between book and broker. Somebody owns, explains and closes it."""
 
     kind = models.CharField(max_length=40)
     order = models.ForeignKey(OrderRecord, null=True, blank=True, on_delete=models.PROTECT, related_name="incidents")
     account = models.ForeignKey("orders.Account", null=True, blank=True, on_delete=models.PROTECT, related_name="incidents")
+    contract = models.ForeignKey("orders.Contract", null=True, blank=True, on_delete=models.PROTECT, related_name="incidents")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    explanation = models.CharField(max_length=500, blank=True)
     text = models.CharField(max_length=500)
     data = models.JSONField(default=dict, blank=True)
     opened_at = models.DateTimeField()
