@@ -1,6 +1,6 @@
 """The record, to read: orders with their story, executions, events, incidents, positions.
 
-The rule it keeps: read only. An incident can be closed, which says that somebody has looked; it stays in the list.
+The rule it keeps: read only. An incident can be explained and closed; it stays in the list.
 """
 
 from __future__ import annotations
@@ -8,17 +8,19 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
+from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 from orders.admin.common import RecordAdmin, RecordInline
-from orders.book import book
-from orders.models import BrokerCommand, BrokerId, CommissionReport, Event, Execution, Incident, OrderRecord, Position
-from orders.models.book import Source
+from orders.errors import Refused
+from orders.manager import OrderManager
+from orders.models import BrokerCommand, BrokerId, Certificate, CommissionReport, Event, Execution, Incident, OrderRecord, Position
 from orders.queries.blotter import orders_csv
 from orders.rules.terms import plain
 
@@ -165,33 +167,52 @@ class EventAdmin(RecordAdmin):
     search_fields = ("order__client_order_id", "kind", "text", "seq__exact")
 
 
+class Explanation(ActionForm):
+    """What stands beside the choice of an action: what explains the incidents that are closed."""
+
+    explanation = forms.CharField(max_length=500, required=False)
+
+
 @admin.register(Incident)
 class IncidentAdmin(RecordAdmin):
-    list_display = ("opened_at", "kind", "account", "order", "text", "closed_at", "closed_by")
+    list_display = ("opened_at", "kind", "account", "order", "text", "owner", "closed_at", "closed_by", "explanation")
     list_display_links = ("kind",)
-    list_select_related = ("account", "order__contract", "closed_by")
+    list_select_related = ("account", "order__contract", "owner", "closed_by")
+    action_form = Explanation
     list_filter = (("closed_at", admin.EmptyFieldListFilter), BY_ACCOUNT, "kind", "opened_at")
     search_fields = ("text", "order__client_order_id")
     actions = ("close",)
 
-    @admin.action(description="Close: somebody has looked", permissions=["view"])
+    @admin.action(description="Explain and close", permissions=["view"])
     def close(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
-        now = timezone.now()
-        closed = 0
-        with book(at=now) as b:
-            for row in queryset.filter(closed_at=None).select_related("account", "order__account", "order__contract"):
-                text = f"Closed: {row.text}"
-                with b.event(
-                    "incident.closed", source=Source.USER, actor=request.user, account=row.account, order=row.order, text=text
-                ) as fact:
-                    fact.set(row, closed_at=now, closed_by=request.user)
+        """Through the same door as the pages: what still differs is refused, each in its own words."""
+        manager, closed = OrderManager(request.user), 0
+        for row in queryset.filter(closed_at=None).select_related("account", "order__account"):
+            try:
+                manager.close_incident(row, request.POST.get("explanation", ""), key=uuid4().hex)
                 closed += 1
-        self.message_user(request, f"{closed} closed.", messages.SUCCESS)
+            except Refused as refused:
+                self.message_user(request, f"{row.kind}: {refused.message}", messages.ERROR)
+        if closed:
+            self.message_user(request, f"{closed} closed.", messages.SUCCESS)
+
+
+@admin.register(Certificate)
+class CertificateAdmin(RecordAdmin):
+    """What each reconciliation came to. It counts over all accounts, so it is for those who may see all of them."""
+
+    account_path = ""
+    list_display = (
+        "ended_at", "reason", "is_complete", "in_flight", "matched", "unknown", "resent", "fills_recovered", "external_seen", "breaks_open",
+    )  # fmt: skip
+    list_display_links = ("reason",)
+    list_filter = ("ended_at", "is_complete")
+    date_hierarchy = "ended_at"
 
 
 @admin.register(Position)
 class PositionAdmin(RecordAdmin):
-    list_display = ("account", "contract", "amount", "average_cost", "reported_at")
+    list_display = ("account", "contract", "amount", "average_cost", "opening", "differs_since", "reported_at")
     list_select_related = ("account", "contract")
     list_filter = (BY_ACCOUNT, ("contract__symbol", admin.AllValuesFieldListFilter))
     search_fields = ("contract__symbol", "account__code")

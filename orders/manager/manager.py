@@ -16,11 +16,11 @@ from django.utils import timezone
 
 from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders.manager import asked, changing, closing, placing, tending
+from orders.manager import asked, changing, closing, incidents, placing, tending
 from orders.manager.asked import Options
 from orders.manager.placing import OcaExit, Placing
 from orders.manager.submissions import Answer, submit
-from orders.models import Account, BrokerCommand, Contract, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, Incident, OrderRecord, Position
 from orders.queries.access import visible_accounts
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
 from orders.rules.tickets import BracketTicket
@@ -237,6 +237,31 @@ class OrderManager:
     def adopt_order(self, order: OrderRecord, *, key: str) -> OrderRecord:
         """Attributes an order placed elsewhere to the actor, in the book only."""
         return self._tend("adopt_order", order, key, tending.adopt)
+
+    # --- breaks -----------------------------------------------------------------------------------------------------------------------
+
+    def own_incident(self, incident: Incident, *, key: str) -> Incident:
+        """Says that the actor looks after an open incident of an account he may trade."""
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"incident": incidents.own(b, user, incidents.load(incident.pk)).pk}
+
+        return self._of_incident("own_incident", incident, key, {}, once)
+
+    def close_incident(self, incident: Incident, reason: str, *, key: str, adjust: Decimal | None = None) -> Incident:
+        """Explains and ends an incident. A position that differs is ended by recording `adjust`, the difference as it was looked at."""
+        adjust = asked.optional("adjust", adjust)
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"incident": incidents.close(b, user, incidents.load(incident.pk), reason, adjust).pk}
+
+        return self._of_incident("close_incident", incident, key, {"reason": reason, "adjust": adjust}, once)
+
+    def _of_incident(
+        self, verb: str, incident: Incident, key: str, facts: dict[str, Any], once: Callable[[OpenBook, Any], Answer]
+    ) -> Incident:
+        answer = self._submit(verb, key, {"incident": incident.pk, **facts}, once, incidents.account_of(incident))
+        return incidents.load(answer["incident"])
 
     # --- how ----------------------------------------------------------------------------------------------------------------------------
 

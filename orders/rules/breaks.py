@@ -8,6 +8,7 @@ from __future__ import annotations
 
 POSITION_DIFFERS = "position_differs"
 ORDERS_MISSING = "orders_missing"
+TWO_WORKING = "two_working"
 
 BREAKS: dict[str, str] = {
     # kind of incident -> what does not agree
@@ -17,7 +18,7 @@ BREAKS: dict[str, str] = {
     "order_contradicts": "an order at the broker carries a name of ours and is another order",
     "execution_contradicts": "an execution carries a name of ours and belongs to another order",
     "execution_differs": "one execution was told with two different figures",
-    "two_working": "one order of the book works twice at the broker",
+    TWO_WORKING: "one order of the book works twice at the broker",
     "order_id_reused": "an order id of ours came back for another order",
     "perm_id_taken": "two orders of the book were given one number by the broker",
     "overfill": "more filled than was ordered",

@@ -186,10 +186,14 @@ def test_staff_see_the_accounts_that_they_were_given(desk: Desk) -> None:
 
 def test_an_incident_is_closed_with_a_name_and_stays(desk: Desk, admin: Client, root: Any) -> None:
     row = Incident.objects.get()
-    for _ in range(2):
-        admin.post("/admin/orders/incident/", {"action": "close", "_selected_action": [row.pk]})
+    chosen = {"action": "close", "_selected_action": [row.pk]}
+    admin.post("/admin/orders/incident/", chosen)
     row.refresh_from_db()
-    assert row.closed_by == root
+    assert row.closed_at is None, "not without an explanation"
+    for _ in range(2):
+        admin.post("/admin/orders/incident/", chosen | {"explanation": "seen in TWS"})
+    row.refresh_from_db()
+    assert (row.closed_by, row.explanation) == (root, "seen in TWS")
     assert row.closed_at is not None
     assert Event.objects.filter(kind="incident.closed", actor=root).count() == 1
 
