@@ -229,6 +229,13 @@ PANELS: dict[str, Panel] = {
             every_account=True,  # an unknown order elsewhere must not hide
         ),
         _whole(
+            "recovery",
+            {"gateway", "certificate", "incident", CLOCK},
+            lambda user, account, scope, keys, now: _one(queries.recovery(user, now=now)),
+            every_account=True,  # a break elsewhere must not hide
+            personal=True,  # whose each incident is
+        ),
+        _whole(
             "order",  # scope: the client_order_id
             {"order", "execution", "incident"},
             lambda user, account, scope, keys, now: _one(queries.order_detail(user, scope, now=now)),

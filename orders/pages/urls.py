@@ -3,7 +3,7 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import contracts, desk, history, orders, positions, ticket, watchlist
+from orders.pages.views import contracts, desk, history, orders, positions, recovery, ticket, watchlist
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -28,6 +28,10 @@ urlpatterns = [
     path("positions/<str:code>/<int:con_id>/close/", positions.close, name="close"),
     path("positions/<str:code>/<int:con_id>/protect/", positions.protect, name="protect"),
     path("executions/", desk.executions, name="executions"),
+    path("recovery/", recovery.recovery, name="recovery"),
+    path("recovery/<int:pk>/", recovery.certificate, name="certificate"),
+    path("recovery/incidents/<int:pk>/take/", recovery.take, name="incident_take"),
+    path("recovery/incidents/<int:pk>/close/", recovery.close, name="incident_close"),
     path("watchlist/", watchlist.watchlist, name="watchlist"),
     path("watchlist/add/", watchlist.add, name="watchlist_add"),
     path("watchlist/<int:con_id>/remove/", watchlist.remove, name="watchlist_remove"),

@@ -11,11 +11,14 @@ from orders.queries.executions import executions
 from orders.queries.orders import family_roots, order_families
 from orders.queries.positions import positions
 from orders.queries.quotes import quote, watchlist
+from orders.queries.recovery import certificate, certificates, recovery, seen_incidents
 
 __all__ = [
     "HistoryFilters",
     "account_strip",
     "attention",
+    "certificate",
+    "certificates",
     "executions",
     "family_roots",
     "gateway",
@@ -25,6 +28,8 @@ __all__ = [
     "order_families",
     "positions",
     "quote",
+    "recovery",
+    "seen_incidents",
     "tradable_accounts",
     "tradable_ids",
     "visible_accounts",

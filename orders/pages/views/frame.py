@@ -35,7 +35,13 @@ class Section:
     url: str
 
 
-_SECTIONS = (("desk", _("Desk")), ("history", _("Orders")), ("positions", _("Positions")), ("executions", _("Executions")))
+_SECTIONS = (
+    ("desk", _("Desk")),
+    ("history", _("Orders")),
+    ("positions", _("Positions")),
+    ("executions", _("Executions")),
+    ("recovery", _("Recovery")),
+)
 
 
 def frame(request: HttpRequest, section: str, account: Account | None = None) -> dict[str, Any]:
