@@ -97,6 +97,7 @@ class IBKRConnector:
         self.may_send: Callable[[int], bool] = lambda fence: False
         self.on_notice: Callable[[int, str], None] = lambda code, text: None
         self.on_trouble: Callable[[str], None] = lambda text: None
+        self.on_read_only: Callable[[str], None] = lambda text: None
         self._session: _Session | None = None
 
     # --- the connection ---------------------------------------------------------------------------------------------------------------
@@ -189,6 +190,7 @@ class IBKRConnector:
             clock=self._clock,
             notice=lambda code, text: self.on_notice(code, text),
             broken=lambda text: self.on_trouble(text),
+            read_only=lambda text: self.on_read_only(text),
         )
         questions.listener = listener
         session = _Session(ib, listener, lines, requests, questions, asyncio.Event(), heard_at=self._monotonic())

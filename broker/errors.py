@@ -177,6 +177,11 @@ def is_notice(code: int) -> bool:
     return (2100 <= code < 2200 and code != 2102) or code in (10167, 399)
 
 
+def is_read_only(code: int, text: str) -> bool:
+    """Whether the gateway says that its API takes no orders. 321 has many causes; only its text tells this one."""
+    return code == 321 and "read-only" in text.lower()
+
+
 class Link(StrEnum):
     """What a message that names neither order nor request means for the connection."""
 

@@ -101,6 +101,7 @@ class Listener:
     clock: Callable[[], datetime]
     notice: Callable[[int, str], None]
     broken: Callable[[str], None]
+    read_only: Callable[[str], None] = lambda text: None
     accounts: tuple[str, ...] = ()
     next_valid_id: int = 0
     simulated: bool = False
@@ -212,6 +213,8 @@ class Listener:
     def _error(self, about: int, code: int, text: str, advanced: str = "") -> None:
         """An error, a warning or a notice: about an order, a question, a line, or (id -1) the connection."""
         text = translate.readable(f"{text} {advanced}".strip())
+        if errors.is_read_only(code, text):  # said of whatever was asked: the first order, or a question that harms nobody
+            self.read_only(text)
         if about >= FIRST_REQUEST_ID:
             if self.lines.refused(about, code, text) or errors.is_notice(code):
                 return

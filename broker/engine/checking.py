@@ -47,9 +47,12 @@ class Checking:
         self._doubt_seconds = ABSENCE_SECONDS
         self._doubts = (0, 0)
         self._silent_executions = 0
-        self._reconciling_since: float | None = None
+        self._way = 0  # the number of the way back that was looked at last
+        self._begun_at = now
         self._positions_seconds = POSITIONS_SECONDS
         self._way_back: Comparison | None = None
+        self._is_told = False  # whether this way back has had all its answers
+        self._warning = ""
 
     async def run(self) -> None:
         """Keeps house every two seconds and compares when it is due or asked for, until the engine ends."""
@@ -61,8 +64,7 @@ class Checking:
                 await self._keep_house()
             if here.state.may_cancel and here.connector.is_connected:
                 await self._compare()
-            else:
-                self._reconciling_since = None
+                self._open()
 
     async def _keep_house(self) -> None:
         here = self._here
@@ -99,6 +101,7 @@ class Checking:
         comparison.external |= set(result.external)
         if here.epoch == epoch:
             self._judge(snapshot, agree)
+            self._open()
             await self._certify(comparison, snapshot, result)
         here.ask(result.ask)
         self._positions_seconds = DIFFERING_SECONDS if result.positions.differing else POSITIONS_SECONDS
@@ -109,8 +112,8 @@ class Checking:
     async def _begin(self, questions: frozenset[Question]) -> Comparison:
         """What is in doubt before the broker is asked. A way back is one comparison, however many snapshots it takes."""
         here = self._here
-        if here.state is not GatewayState.RECONCILING:
-            asked = ", ".join(sorted(questions))
+        if here.state is not GatewayState.RECONCILING or self._is_told:
+            asked = "everything" if questions == EVERYTHING else ", ".join(sorted(questions))
             return await here.book(recovery.begin, f"A check of {asked}", here.now)
         if self._way_back is None:
             self._way_back = await here.book(recovery.begin, here.way_back, here.now)
@@ -121,21 +124,22 @@ class Checking:
         """A certificate of every way back that led to READY, and of every other check that told the book something."""
         here = self._here
         is_way_back = comparison is self._way_back
-        if here.state is GatewayState.READY and (is_way_back or result.found):
+        if self._is_told if is_way_back else result.found:
             complete = snapshot.complete >= EVERYTHING if is_way_back else True
             await here.book(recovery.certify, comparison, complete=complete, now=here.now, fence=here.fence)
-            self._way_back = None
+            if is_way_back:
+                self._way_back = None
 
     def _just_connected(self) -> bool:
-        return self._here.state is GatewayState.RECONCILING and self._reconciling_since is None
+        return self._here.state is GatewayState.RECONCILING and self._way != self._here.ways_back
 
     def _due(self) -> frozenset[Question]:
         here, now = self._here, self._here.monotonic()
         if here.state is GatewayState.RECONCILING:
-            if self._reconciling_since is None:
-                self._reconciling_since, self._silent_executions = now, 0
-            return EVERYTHING
-        self._reconciling_since = None
+            if self._way != here.ways_back:
+                self._way, self._begun_at, self._silent_executions, self._is_told = here.ways_back, now, 0, False
+            if not self._is_told:
+                return EVERYTHING
         if self._everything_at is not None and now >= self._everything_at:
             return EVERYTHING
         due = set(here.to_check)
@@ -156,24 +160,35 @@ class Checking:
         return await settled
 
     def _judge(self, snapshot: Snapshot, agree: bool) -> None:
-        """Whether the desk is READY: open orders and positions told whole, and executions too, or left out twice while positions agree."""
+        """The way back is done with open orders and positions told whole, and executions too, or left out twice while positions agree."""
         here = self._here
-        if here.state is not GatewayState.RECONCILING or self._reconciling_since is None:
+        if here.state is not GatewayState.RECONCILING or self._way != here.ways_back or self._is_told:
             return
         missing = EVERYTHING - snapshot.complete - {Question.COMPLETED_ORDERS}
         if missing == {Question.EXECUTIONS}:
             self._silent_executions += 1
             if self._silent_executions >= 2 and agree:
-                here.change(GatewayState.READY, "The gateway does not answer for executions; the positions agree.")
+                self._is_told, self._warning = True, "The gateway does not answer for executions; the positions agree."
                 return
         if not missing:
-            here.change(GatewayState.READY)
+            self._is_told, self._warning = True, ""
             return
-        words = ", ".join(sorted(missing))
-        since = here.monotonic() - self._reconciling_since
-        if since >= ALARM_SECONDS:
-            log.error("For %.0f s the gateway has not told all of its %s; no order goes out.", since, words)
-        here.change(GatewayState.RECONCILING, f"The gateway has not told all of its {words}.")
+        words = f"The gateway has not told all of its {', '.join(sorted(missing))}."
+        if here.monotonic() - self._begun_at >= ALARM_SECONDS:
+            words = f"ALARM: {words} It has been asked for more than {ALARM_SECONDS:.0f} s; no order goes out."
+            if here.reason != words:
+                log.error(words)
+        here.change(GatewayState.RECONCILING, words)
+
+    def _open(self) -> None:
+        """READY once the way back is done, unless something keeps new orders in: then that is shown, and cancels go all the same."""
+        here = self._here
+        if here.state is not GatewayState.RECONCILING or self._way != here.ways_back or not self._is_told:
+            return
+        if not here.denied:
+            here.change(GatewayState.READY, self._warning)
+        elif here.reason != (reason := " ".join(here.denied.values())):
+            here.change(GatewayState.RECONCILING, reason)
 
     def _schedule_doubts(self, result: Reconciled, *, whole: bool) -> None:
         """Orders that the broker does not know are looked for again, ever less often while nothing changes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from datetime import timedelta
 
 from broker import errors
 from broker.connector import ClientIdTaken, Connected
@@ -27,6 +28,15 @@ REFUSED_PAUSE = 30.0  # a wrong gateway stays wrong until a person changes it
 PROBE_SECONDS, PROBE_PATIENCE = 10.0, 4.0
 SILENCE_SECONDS = 4.0  # after so long without a byte the probe does not wait for its turn
 MISSES_UNTIL_DROPPED = 5
+SKEW_SHOWN, SKEW_DENIED = timedelta(seconds=2), timedelta(seconds=60)
+"""How far the clocks may be apart: beyond the first it is said, beyond the second no order goes out, because nearly all of them and the
+daily limits depend on which day it is."""
+
+
+READ_ONLY = (
+    "The gateway's API is read-only (code 321), so it takes no orders. Untick Read-Only API in the gateway's settings, under API, and then "
+    "restart the gateway; the desk connects again by itself."
+)
 
 
 class Connection:
@@ -38,6 +48,7 @@ class Connection:
         self._way_back = "The desk was started"
         situation.connector.on_notice = self._noticed
         situation.connector.on_trouble = self._unreadable
+        situation.connector.on_read_only = self.read_only
 
     async def keep(self) -> None:
         """Connects, and connects again, until the engine ends."""
@@ -115,6 +126,11 @@ class Connection:
             case _:
                 log.info("Gateway message %s: %s", code, text)
 
+    def read_only(self, text: str) -> None:
+        """The gateway takes no orders over its API (code 321, on a harmless question or on the first order)."""
+        log.error("The gateway's API is read-only: %s", text)
+        self._here.deny("read-only", READ_ONLY)
+
     def _restored(self, code: int, text: str) -> None:
         """1101 and 1102 alike: what happened in between may never be pushed."""
         here = self._here
@@ -149,17 +165,31 @@ class Connection:
                     log.error("The gateway has not answered %s times; the connection is made anew.", misses)
                     await here.connector.disconnect()
 
+    def _compare_clocks(self, ahead: float) -> None:
+        """What follows from the gateway's clock being so many seconds ahead of ours."""
+        here, seconds = self._here, abs(round(ahead))
+        words = f"The gateway's clock is {seconds} s {'ahead of' if ahead > 0 else 'behind'} this machine's."
+        if abs(ahead) > SKEW_DENIED.total_seconds():
+            here.deny("clock", f"{words} No order goes out, because it is not certain which day it is: set the clocks.")
+        else:
+            here.allow("clock")
+        before, here.note = here.note, words if abs(ahead) > SKEW_SHOWN.total_seconds() and "clock" not in here.denied else ""
+        if here.note and not before:
+            log.warning(words)
+
     async def alive(self) -> bool:
         """Whether the gateway answers now."""
         here = self._here
         started = here.monotonic()
         try:
-            await here.connector.questions.current_time(PROBE_PATIENCE)
+            told = await here.connector.questions.current_time(PROBE_PATIENCE)
         except (Unanswered, GatewayUnavailable, ConnectionError):
             if here.connector.is_connected:
                 here.break_off("probe", "the gateway does not answer")
             return False
-        here.latency_ms = round((here.monotonic() - started) * 1000)
+        took = here.monotonic() - started
+        here.latency_ms = round(took * 1000)
+        self._compare_clocks(told + 0.5 - (here.now.timestamp() - took / 2))  # whole seconds are told: half a one is the mean of the rest
         here.mend("probe", way_back="The gateway answers again")
         here.tell()
         return True

@@ -60,6 +60,7 @@ class Situation:
     state: GatewayState = GatewayState.DOWN
     reason: str = ""
     way_back: str = ""  # why the reconciliation under way, or the last one, was begun
+    ways_back: int = 0  # how many were begun
     epoch: int = 0
     server_version: int | None = None
     latency_ms: int | None = None
@@ -71,6 +72,8 @@ class Situation:
     lines_bell: asyncio.Event = field(default_factory=asyncio.Event)
     to_check: set[Question] = field(default_factory=set)
     check_bell: asyncio.Event = field(default_factory=asyncio.Event)
+    denied: dict[str, str] = field(default_factory=dict)  # what keeps new orders in though the gateway answers: name -> reason
+    note: str = ""  # a warning shown beside the state
     _broken: dict[str, str] = field(default_factory=dict)
     _book_fails: bool = False
 
@@ -105,6 +108,8 @@ class Situation:
             self.epoch += 1
         if state in (GatewayState.DOWN, GatewayState.CONNECTING):
             self._broken.clear()
+            self.denied.clear()
+            self.note = ""
         if (state, reason) != (self.state, self.reason):
             log.info("Gateway %s: %s%s", self.connector.address, state, f", {reason}" if reason else "")
         self.state, self.reason = state, reason
@@ -114,7 +119,8 @@ class Situation:
 
     def tell(self) -> None:
         """Puts the present state on its way into the book; also the sign of life that the screens go by."""
-        changed = GatewayChanged(self.state, self.reason, self.server_version, self.latency_ms)
+        reason = " ".join(part for part in (self.reason, self.note) if part)
+        changed = GatewayChanged(self.state, reason, self.server_version, self.latency_ms)
         self.connector.inbox.put(changed, must_fit=True)
 
     def break_off(self, what: str, reason: str) -> None:
@@ -143,8 +149,20 @@ class Situation:
         if self.state.may_place:
             self.epoch += 1
         self.way_back = way_back
+        self.ways_back += 1
         self.change(GatewayState.RECONCILING, reason)
         self.ask(Question)
+
+    def deny(self, what: str, reason: str) -> None:
+        """New orders stay in though the gateway answers; cancels and questions go. It ends with `allow`, or with the connection."""
+        is_new, self.denied[what] = what not in self.denied, reason
+        if is_new and self.state is GatewayState.READY:
+            self.reconcile(reason, reason)
+
+    def allow(self, what: str) -> None:
+        """That reason is gone; where it was the last one, the check opens the desk again."""
+        if self.denied.pop(what, None):
+            self.check_bell.set()
 
     def ask(self, questions: Iterable[Question]) -> None:
         """These parts are worth asking again, soon."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal as D
 from functools import partial
 
@@ -209,7 +210,8 @@ async def test_a_gateway_that_had_lost_ib_before_we_came_is_not_ready(gateway: S
     async with running_desk(gateway, book_thread, start=False) as desk:
         desk.start()
         here = desk.engine.situation
-        await desk.until(lambda: here.state is GatewayState.CONNECTING)
+        while here.state is not GatewayState.CONNECTING:  # it does not last long enough to be polled for
+            await asyncio.sleep(0)
         here.connector.on_notice(1100, "Connectivity between IB and Trader Workstation has been lost.")
         row = await state_is(desk, GatewayState.DEGRADED)
         assert "1100" in row.reason

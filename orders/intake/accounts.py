@@ -114,12 +114,24 @@ def bind_book(b: OpenBook, kind: BookKind, accounts: Sequence[str]) -> None:
     if bound and not set(bound) & set(codes):
         words = f"this gateway has {', '.join(codes)} and the book has {', '.join(bound)}"
         raise Refused("WRONG_BOOK", _refusal(b.row.kind, words), limit=bound, actual=codes)
+    if gone := _missing(bound, codes):
+        words = (
+            f"This gateway does not name {', '.join(gone)}, which this book has. Log in to it with a user who has every account of the "
+            "book. An account that is gone for good is switched off in the administration, under Accounts."
+        )
+        raise Refused("ACCOUNT_MISSING", words, limit=bound, actual=codes)
     together = sorted(set(bound) | set(codes))
     if (b.row.kind, bound) != (kind.value, together):
         text = f"The book belongs to a {kind.value} gateway with {', '.join(together)}."
         with b.event("book.bound", source=Source.BROKER, text=text) as fact:
             fact.set(b.row, kind=kind.value, bound_accounts=together)
     add_accounts(b, codes, Source.BROKER)
+
+
+def _missing(bound: Sequence[str], codes: Sequence[str]) -> list[str]:
+    """Accounts in use that the login lacks: what its lists do not say of them would look like orders that are gone."""
+    in_use = Account.objects.filter(code__in=bound, is_active=True).exclude(code__in=codes)
+    return list(in_use.order_by("code").values_list("code", flat=True))
 
 
 def _refusal(kind: str, difference: str) -> str:
