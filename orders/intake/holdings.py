@@ -165,7 +165,7 @@ def _words(row: Position, difference: Decimal) -> str:
     return clip(
         f"{row.contract.label} in {row.account.short}: the broker reports {plain(row.quantity)}, the book explains "
         f"{plain(row.quantity - difference)}. No execution accounts for {plain(difference)}: an assignment, a split, a transfer, or a fill "
-        "that never came. Look in the broker's statement. Nothing was traded for it.",
+        "that never came. Look in the broker's statement. Until it is explained the account may only reduce; nothing was traded for it.",
         500,
     )
 

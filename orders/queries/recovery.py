@@ -17,11 +17,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from orders.models import Account, Certificate, Incident
+from orders.models import Account, Certificate, Incident, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.desk import GatewayPill, gateway
 from orders.queries.marks import STATUS_MARKS, Mark
-from orders.queries.show import Moment, age, signed
+from orders.queries.orders import terms_words
+from orders.queries.show import Moment, Ticks, age, signed
 from orders.rules.breaks import BREAKS, POSITION_DIFFERS
 from orders.rules.lifecycle import OrderStatus
 
@@ -99,6 +100,7 @@ class Settled:
     """What was in flight, and what became of it."""
 
     order: str
+    words: str  # the order in a trader's words
     what: str
     before: Mark | str
     after: Mark | str
@@ -111,8 +113,8 @@ class CertificateDetail:
     began: Moment
     fence: int
     in_flight: tuple[Settled, ...]
-    fills: tuple[tuple[str, str], ...]  # exec id, client_order_id
-    external: tuple[str, ...]
+    fills: tuple[tuple[str, str, str], ...]  # exec id, client_order_id, the order in words
+    external: tuple[tuple[str, str], ...]  # client_order_id, the order in words
     incidents: tuple[IncidentRow, ...]  # of the breaks that were open then
     hidden: int  # of accounts that the user may not see
 
@@ -153,17 +155,27 @@ def certificate(user: Any, pk: int, now: datetime | None = None) -> CertificateD
     seen = frozenset(visible_accounts(user).values_list("pk", flat=True))
     named = {name: row.data.get(name, []) for name in ("in_flight", "fills", "external")}
     mine = {name: [one for one in items if one["account"] in seen] for name, items in named.items()}
+    names = {one["order"] for items in mine.values() for one in items if one["order"]}
+    rows = OrderRecord.objects.filter(client_order_id__in=names).select_related("contract", "account")
+    words = {order.client_order_id: f"{order.side} {terms_words(order, Ticks.load())} · {order.account.short}" for order in rows}
     breaks = seen_incidents(user).filter(pk__in=row.data.get("breaks", []))
     return CertificateDetail(
         row=certificate_row(row, zone, now),
         began=Moment(row.began_at, zone),
         fence=row.fence,
         in_flight=tuple(
-            Settled(one["order"], str(_WHAT[one["what"]]), _mark(one["before"]), _mark(one["after"]), one["settled"])
+            Settled(
+                one["order"],
+                words.get(one["order"], ""),
+                str(_WHAT[one["what"]]),
+                _mark(one["before"]),
+                _mark(one["after"]),
+                one["settled"],
+            )
             for one in mine["in_flight"]
         ),
-        fills=tuple((one["exec_id"], one["order"]) for one in mine["fills"]),
-        external=tuple(one["order"] for one in mine["external"]),
+        fills=tuple((one["exec_id"], one["order"], words.get(one["order"], "")) for one in mine["fills"]),
+        external=tuple((one["order"], words.get(one["order"], "")) for one in mine["external"]),
         incidents=tuple(incident_rows(user, breaks.select_related("account", "contract", "order__account", "owner"), now)),
         hidden=sum(len(named[name]) - len(mine[name]) for name in named),
     )
@@ -241,7 +253,7 @@ def certificate_row(row: Certificate, zone: str, now: datetime, breaks: int | No
         reason=row.reason,
         ended=Moment(row.ended_at, zone),
         age=age(row.ended_at, now),
-        took=_("%s ms") % round(seconds * 1000) if seconds < 10 else _("%s s") % round(seconds),
+        took=_("%s ms") % round(seconds * 1000) if seconds < 1 else _("%s s") % round(seconds),
         is_complete=row.is_complete,
         figures=figures,
         summary=" · ".join(words),
