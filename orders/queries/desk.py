@@ -7,7 +7,7 @@ said last.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _
 
 from orders.models import Account, AccountValue, Gateway, Incident, Lease, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
+from orders.queries.guard import Guard, guard_of, verdicts
+from orders.queries.holdings import loose_exits
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
@@ -169,7 +171,12 @@ class Todo:
     title: str
     detail: str
     order: str = ""
-    protect: tuple[str, int] | None = None  # (account code, con_id)
+    protect: tuple[str, int] | None = None  # (account code, con_id): a new pair is all that it takes
+    repair: tuple[str, int, str, str] | None = None  # the same, with the kind of finding and the word on the button
+    is_guard: bool = False
+    evidence: tuple[str, ...] = ()
+    can_ask: bool = False
+    can_send_again: bool = False
     since: Moment | None = None
     age: str = ""
 
@@ -180,7 +187,15 @@ class Attention:
 
     items: tuple[Todo, ...]
     unknown: int = 0
-    seen: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def gravest(self) -> Todo | None:
+        return self.items[0] if self.items else None
+
+    @property
+    def alert(self) -> str:
+        """What is said aloud: the gravest of the unknown orders and of what the guardian finds."""
+        return next((item.title for item in self.items if item.is_guard or item.css == "red"), "")
 
 
 def attention(user: Any, account: Account | None = None, now: datetime | None = None) -> Attention:
@@ -197,7 +212,7 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     lost = [_order_todo(order, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
     told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
-    return Attention(items=(*lost, *asking, *told, *_bare_positions(user, now)), unknown=len(lost))
+    return Attention(items=(*lost, *_guarded(user, now), *asking, *told), unknown=len(lost))
 
 
 def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
@@ -230,38 +245,52 @@ def _incident_todo(incident: Incident, now: datetime) -> Todo:
     )
 
 
-def _bare_positions(user: Any, now: datetime) -> list[Todo]:
-    """Positions without a stop, and exits without a position."""
+def _guarded(user: Any, now: datetime) -> list[Todo]:
+    """What the guardian finds wrong, position by position, and exits where there never was a position."""
     tradable = {account.code for account in visible_accounts(user).filter(pk__in=tradable_ids(user))}
-    found = []
+    found: list[Todo] = []
     for row in positions(user, now=now):
-        if row.guard is None or row.guard.under_way:
-            continue
-        if row.guard.bare:
-            found.append(
-                Todo(
-                    key=f"bare-{row.id}",
-                    css="amber",
-                    glyph="i-warn",
-                    title=_("%(symbol)s %(guard)s") % {"symbol": row.symbol, "guard": row.guard.text},
-                    detail=_value_words(row.value, row.currency, row.account),
-                    protect=(row.account_code, row.con_id) if row.account_code in tradable else None,
-                )
-            )
-        elif row.guard.orphans:
-            found.append(
-                Todo(
-                    key=f"orphan-{row.id}",
-                    css="pink",
-                    glyph="i-orphan",
-                    title=_("%(symbol)s %(guard)s") % {"symbol": row.symbol, "guard": row.guard.text},
-                    detail=_("No position is left to close; a fill would open one · %s") % row.account,
-                )
-            )
+        if row.guard is not None:
+            of = _About(f"{row.id}", row.symbol, row.account, row.account_code, row.con_id, _value_words(row.value, row.currency))
+            found += _alarms(row.guard, of, row.account_code in tradable)
+    loose = loose_exits(visible_accounts(user))
+    judged = verdicts(loose, now)
+    for exit_order in {(order.account_id, order.contract_id): order for order in loose}.values():
+        guard, account, contract = guard_of(exit_order, judged), exit_order.account, exit_order.contract
+        if guard is not None:
+            of = _About(f"loose-{exit_order.pk}", contract.label, account.short, account.code, contract.con_id)
+            found += _alarms(guard, of, account.code in tradable)
     return found
 
 
-def _value_words(value: str, currency: str, account: str) -> str:
-    if value == NOTHING:
-        return _("No working stop · %s") % account
-    return _("%(value)s %(currency)s without a working stop · %(account)s") % {"value": value, "currency": currency, "account": account}
+@dataclass(frozen=True)
+class _About:
+    """The position that a finding is about, in the words of its row."""
+
+    key: str
+    symbol: str
+    account: str
+    account_code: str
+    con_id: int
+    worth: str = ""
+
+
+def _alarms(guard: Guard, of: _About, may_trade: bool) -> Iterable[Todo]:
+    for finding in guard.findings:
+        if not finding.alarms:
+            continue
+        place = (of.account_code, of.con_id)
+        yield Todo(
+            key=f"{finding.kind}-{of.key}",
+            css="pink" if finding.css == "badge-orphan" else "amber",
+            glyph=finding.glyph,
+            title=f"{of.symbol} {finding.text}",
+            detail=" · ".join(part for part in (finding.sentence, of.worth, of.account) if part),
+            protect=place if may_trade and guard.is_plain and finding is guard.mends else None,
+            repair=(*place, finding.kind, finding.act) if may_trade else None,
+            is_guard=True,
+        )
+
+
+def _value_words(value: str, currency: str) -> str:
+    return "" if value == NOTHING else _("worth %(value)s %(currency)s") % {"value": value, "currency": currency}
