@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from orders.models import BrokerCommand, BrokerId, Contract, Event, Execution, Gateway, OrderRecord, Position, Quote
+from orders.models import Account, BrokerCommand, BrokerId, Contract, Event, Execution, Gateway, OrderRecord, Position, Quote
 from orders.rules.holding import Entry, Holding, Standing
 from orders.rules.hours import session_end
 from orders.rules.lifecycle import OPEN, TERMINAL, WORKING, OrderStatus
@@ -37,6 +37,12 @@ def loose_exits(seen: Any) -> list[OrderRecord]:
     position = Position.objects.filter(account=OuterRef("account"), contract=OuterRef("contract"))
     found = OrderRecord.objects.filter(~Exists(position), account__in=seen, status__in=_OPEN, role__in=EXITS)
     return list(found.select_related("account", "contract", "contract__quote"))
+
+
+def guarded(account: Account, contract: Contract) -> Position | OrderRecord | None:
+    """What there is to guard of the contract: its position, or an exit where there never was one."""
+    position = Position.objects.filter(account=account, contract=contract).select_related("account", "contract", "contract__quote").first()
+    return position or next((order for order in loose_exits([account]) if order.contract_id == contract.pk), None)
 
 
 def holdings(rows: Iterable[Position | OrderRecord], now: datetime) -> dict[Key, Holding]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from orders.rules.holding import NONE, Holding, Standing
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import Role, TimeInForce
+from orders.rules.terms import Role, TimeInForce, plain
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,20 @@ class Change:
 Step = Protect | Cancel | Change
 Plan = tuple[tuple[Step, ...], str]
 """The steps, or none and what to do instead."""
+
+
+def spell(steps: Sequence[Step]) -> str:
+    """The steps in one line: what a person was shown, and what must still hold when he says yes."""
+    words = []
+    for step in steps:
+        values = {name: value for name, value in vars(step).items() if value is not None}
+        words.append(type(step).__name__.lower() + "".join(f" {name}={_spell(value)}" for name, value in values.items()))
+    return "; ".join(words)
+
+
+def _spell(value: Any) -> str:
+    return plain(value) if isinstance(value, Decimal) else str(value)
+
 
 ELSEWHERE = "An order placed elsewhere is in the way; change or cancel it where it was placed."
 UNANSWERED = "An order that the broker has not answered for is in the way; settle it first."
