@@ -135,7 +135,10 @@ class BrokerWorker(Worker):
         await self.listener(CHANNEL)
 
     async def listener(self, channel: str) -> None:
-        """Turns every message into one ring of the bell, one kind into a comparison too. While the layer fails the engine polls, once a second, as it always does."""
+        """Turns every message into one ring of the bell, one kind into a comparison too.
+
+        While the layer fails the engine polls, once a second, as it always does.
+        """
         assert self.engine is not None
         deaf = False
         while True:

@@ -14,9 +14,9 @@ from typing import Any, Unpack
 
 from django.utils import timezone
 
+from orders import bell
 from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders import bell
 from orders.manager import asked, changing, closing, placing, repairing, resending, tending
 from orders.manager.asked import Options
 from orders.manager.placing import OcaExit, Placing

@@ -7,17 +7,19 @@ transaction, so that the two never count together; and the new one goes through 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from orders.book import OpenBook
 from orders.checks import Draft
 from orders.errors import Refused
+from orders.exposure import unprotected
 from orders.manager import tending
 from orders.manager.changing import refuse_stranger
 from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
 from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import NOT_AT_THE_BROKER, OrderStatus
-from orders.rules.terms import OcaType, Role
+from orders.rules.terms import OcaType, Role, Side
 
 
 def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[OrderRecord]:
@@ -33,6 +35,8 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
     lost_terms = [replace(member.terms, quantity=member.remaining_quantity) for member in unit]
     for member in unit:
         tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
+    if unit[0].role == Role.CLOSE:
+        lost_terms = [replace(lost_terms[0], quantity=_left_to_close(unit[0]))]
     placing = Placing(user=user, account=order.account, contract=order.contract, note=order.note, confirm_duplicate=True)
     members = [
         Member(terms, Role(member.role), is_child=member.parent_id is not None) for terms, member in zip(lost_terms, unit, strict=True)
@@ -67,6 +71,14 @@ def lost_unit(order: OrderRecord) -> list[OrderRecord]:
 def is_lost(order: OrderRecord) -> bool:
     """UNKNOWN, and two complete snapshots lacked it."""
     return order.state is OrderStatus.UNKNOWN and order.status_text == NOT_AT_THE_BROKER
+
+
+def _left_to_close(order: OrderRecord) -> Decimal:
+    """What a closing order would close now; at its claim it is worked out once more."""
+    left = unprotected(order.account, order.contract, Side(order.side))
+    if left == 0:
+        raise Refused("NO_POSITION", f"There is nothing left to close in {order.contract.label}. Close this order by hand instead.")
+    return left
 
 
 def _oca_type(unit: list[OrderRecord]) -> OcaType | None:
