@@ -240,7 +240,7 @@ class OrderManager:
         target_price: Decimal | None = None,
         with_target: bool = True,
     ) -> list[OrderRecord]:
-        """Does what mends the guardian's finding of this kind, or the gravest: places, cancels or changes exits; gives the orders concerned.
+        """Does what mends the guardian's finding of this kind, or the gravest: places, cancels or changes exits. Gives those concerned.
 
         `plan` is what was shown (`mending.spell` of its steps): where it is not the plan any more, nothing is done. The prices of a new
         pair are those that stood before, or the desk's template (2 % and 8 %), unless they are given; `with_target` False: a stop alone.

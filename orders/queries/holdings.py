@@ -1,7 +1,7 @@
 """Holdings for the guardian, read from the book: positions with the orders around them, all of a page in a handful of queries.
 
-The rule it keeps: a position is what IB reports, and for the few seconds until it reports anew what the newest executions make of it: a fill
-must neither raise a false alarm nor hide a true one.
+The rule it keeps: a position is what IB reports, and for the few seconds until it reports anew, what the newest executions make of it: a
+fill must neither raise a false alarm nor hide a true one.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def _orphans(holding: Holding) -> list[Finding]:
     return found
 
 
-# --- stops that are there, but --------------------------------------------------------------------------------------------------------------
+# --- stops that are there, but ------------------------------------------------------------------------------------------------------------
 
 
 def _held(holding: Holding, working: list[Standing], able: list[Standing]) -> list[Finding]:
@@ -231,7 +231,7 @@ def _drifted(holding: Holding, able: list[Standing]) -> list[Finding]:
 
 
 def _reduces(holding: Holding, order: Standing) -> bool:
-    """Whether a fill of another member explains that the order is smaller than asked: groups of the reducing types, and an entry's exits."""
+    """Whether a fill of another member explains a smaller order: in groups of the reducing types, and among an entry's exits."""
     reducing = order.oca_type in (OcaType.REDUCE_WITH_BLOCK, OcaType.REDUCE_WITHOUT_BLOCK) or order.entry is not None
     return reducing and any(other.filled for other in holding.members(order))
 

@@ -205,7 +205,7 @@ def test_an_orphan_placed_elsewhere_is_told_and_left_there(book: Book) -> None:
     assert "where it was placed" in finding.wait
 
 
-# --- held, drifted, expiring, under way -----------------------------------------------------------------------------------------------------
+# --- held, drifted, expiring, under way ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_pair_of_unequal_exits_is_evened_out(book: Book) -> None:
 
 
 def test_a_stop_that_the_market_has_passed_and_that_did_not_go_off(book: Book) -> None:
-    finding, *others = book.judge("100", book.stop(), market=book.price("-5")).findings
+    finding, *_others = book.judge("100", book.stop(), market=book.price("-5")).findings
     assert (finding.kind, finding.steps) == (Kind.DRIFTED, ())
     assert "has not gone off" in finding.text
     assert finding.wait
@@ -368,7 +368,7 @@ def test_no_step_leaves_more_exits_than_there_is_to_exit(holding: Holding) -> No
             assert placed + holding.total(stays, at_most=True) <= holding.size
 
 
-# --- the end of a session -------------------------------------------------------------------------------------------------------------------
+# --- the end of a session -----------------------------------------------------------------------------------------------------------------
 
 HOURS = "20261125:0930-20261125:1600;20261126:CLOSED;20261127:0930-20261127:1300"
 

@@ -142,7 +142,7 @@ def test_a_day_pair_is_made_to_last(wire: Wire) -> None:
 def test_a_stop_that_was_moved_elsewhere_is_set_back(wire: Wire) -> None:
     """C32: somebody moved our stop in TWS."""
     hold(wire)
-    stop, target = wire.sent(*wire.protect())
+    stop, _target = wire.sent(*wire.protect())
     moved = OrderTerms(Side.SELL, OrderType.STOP, D(100), stop_price=D("70"), time_in_force=TimeInForce.GTC)
     wire.acknowledge(stop, terms=moved)
     finding = findings(wire)[0]
@@ -173,7 +173,7 @@ def test_what_only_the_broker_can_settle_is_said_and_not_touched(wire: Wire) -> 
 
 
 def test_a_fill_that_the_position_does_not_show_yet_raises_no_alarm_and_hides_none(wire: Wire) -> None:
-    entry, target, stop = wire.sent(*wire.bracket())
+    entry, _target, _stop = wire.sent(*wire.bracket())
     hold(wire, "0", "0")
     wire.fill(entry, "100", "99.50")
     assert [(finding.kind, finding.quantity) for finding in findings(wire)] == [(Kind.PROTECTED, D(100))], "reported flat, and filled"
