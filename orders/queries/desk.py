@@ -6,8 +6,8 @@ said last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -24,6 +24,7 @@ from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
+from orders.queries.unknown import evidence, is_lost
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
 
@@ -104,7 +105,17 @@ class GatewayPill:
     may_place: bool
     may_cancel: bool
     reason: str
-    since: datetime | None
+    since: Moment | None
+    age: str
+
+    @property
+    def words(self) -> str:
+        """The state in words, for whoever has no pointer to hold over the pill."""
+        return self.reason or self.title
+
+    @property
+    def since_words(self) -> str:
+        return f"{self.since.clock} UTC" if self.since is not None else ""
 
 
 def gateway(now: datetime | None = None) -> GatewayPill:
@@ -117,6 +128,7 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         state, reason = GatewayState.DOWN, _("The worker that holds the connection has not been heard of.")
     else:
         reason = _reason(state, row.reason if row is not None else "")
+    since = row.heard_at if row is not None and silent and row.heard_at else row.since if row is not None else None
     css = {GatewayState.READY: "pill-ready", GatewayState.DOWN: "pill-down"}.get(state, "pill-wait")
     latency = row.latency_ms if row is not None and state is GatewayState.READY else None
     return GatewayPill(
@@ -127,7 +139,8 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         may_place=state.may_place,
         may_cancel=state.may_cancel,
         reason="" if state.may_place else reason,
-        since=row.since if row is not None else None,
+        since=Moment(since, "UTC") if since is not None else None,
+        age=age(since, now),
     )
 
 
@@ -209,10 +222,20 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
         shown |= Q(account=None, order=None)  # of no account here, such as another account's execution: for administrators only
     incidents = Incident.objects.filter(shown, closed_at=None)
     ticks = Ticks.load()
-    lost = [_order_todo(order, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
+    known, tradable = evidence(orders), tradable_ids(user)
+    lost = [
+        replace(
+            _order_todo(order, ticks, now),
+            evidence=known[order.pk],
+            can_ask=order.account_id in tradable,
+            can_send_again=order.account_id in tradable and is_lost(order),
+        )
+        for order in orders
+        if order.state is OrderStatus.UNKNOWN
+    ]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
     told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
-    return Attention(items=(*lost, *_guarded(user, now), *asking, *told), unknown=len(lost))
+    return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=len(lost))
 
 
 def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
@@ -245,21 +268,20 @@ def _incident_todo(incident: Incident, now: datetime) -> Todo:
     )
 
 
-def _guarded(user: Any, now: datetime) -> list[Todo]:
+def _guarded(user: Any, tradable: Collection[int], now: datetime) -> list[Todo]:
     """What the guardian finds wrong, position by position, and exits where there never was a position."""
-    tradable = {account.code for account in visible_accounts(user).filter(pk__in=tradable_ids(user))}
     found: list[Todo] = []
     for row in positions(user, now=now):
         if row.guard is not None:
             of = _About(f"{row.id}", row.symbol, row.account, row.account_code, row.con_id, _value_words(row.value, row.currency))
-            found += _alarms(row.guard, of, row.account_code in tradable)
+            found += _alarms(row.guard, of, row.may_trade)
     loose = loose_exits(visible_accounts(user))
     judged = verdicts(loose, now)
     for exit_order in {(order.account_id, order.contract_id): order for order in loose}.values():
         guard, account, contract = guard_of(exit_order, judged), exit_order.account, exit_order.contract
         if guard is not None:
             of = _About(f"loose-{exit_order.pk}", contract.label, account.short, account.code, contract.con_id)
-            found += _alarms(guard, of, account.code in tradable)
+            found += _alarms(guard, of, account.pk in tradable)
     return found
 
 

@@ -19,7 +19,7 @@ from orders.rules.holding import Entry, Holding, Standing
 from orders.rules.hours import session_end
 from orders.rules.lifecycle import OPEN, TERMINAL, WORKING, OrderStatus
 from orders.rules.limits import Market
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, OrderType, Role, Side, TimeInForce, terms_from_json
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, OrderType, Role, Side, TimeInForce
 from orders.trading_day import trading_day
 
 Key = tuple[int, int]
@@ -130,10 +130,9 @@ class _Reader:
         for command in _commands(ids):
             if command.kind == CommandKind.CANCEL:
                 self._cancels.add(command.order_id)
-            elif command.state == CommandState.CONFIRMED:
-                self._confirmed[command.order_id] = terms_from_json(command.terms)
-            else:
-                self._changes[command.order_id] = terms_from_json(command.terms)
+            elif (terms := _terms(command.terms or {})) is not None:
+                kept = self._confirmed if command.state == CommandState.CONFIRMED else self._changes
+                kept[command.order_id] = terms
         unchanged = [order.pk for order in orders if order.pk not in self._confirmed and _is_ours(order) and order.state in WORKING]
         self._placed = _placed_terms(unchanged) if unchanged else {}
         self._cancellable = _cancellable([order.pk for order in orders if order.is_external])

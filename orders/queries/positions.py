@@ -48,6 +48,7 @@ class PositionRow:
     can_protect: bool
     can_repair: bool
     can_close: bool
+    may_trade: bool
 
     @property
     def unit_id(self) -> str:
@@ -109,4 +110,5 @@ def position_row(position: Position, found_out: Verdicts, ticks: Ticks, may_trad
         can_protect=may_trade and guard is not None and bool(guard.bare) and not guard.under_way,
         can_repair=may_trade and guard is not None and guard.mends is not None,
         can_close=may_trade and bool(position.quantity) and not (guard is not None and guard.closing),
+        may_trade=may_trade,
     )
