@@ -152,7 +152,10 @@ def every_page(seats: Seats, client: Client) -> dict[str, str]:
     seats.position("60")
     order = seats.order()
     addresses = [reverse(name) for name in PAGES] + [f"{reverse('desk')}?con_id={seats.contract.con_id}"]
-    addresses += [reverse(name, args=[order.client_order_id]) for name in ("order", "change", "cancel", "conclude", "seen", "adopt", "send_again", "ask_again")]
+    addresses += [
+        reverse(name, args=[order.client_order_id])
+        for name in ("order", "change", "cancel", "conclude", "seen", "adopt", "send_again", "ask_again")
+    ]
     addresses += [reverse(name, args=[seats.account.code, seats.contract.con_id]) for name in ("close", "protect", "repair")]
     addresses.append(reverse("cancel_all", args=[seats.account.code]))
     pages = {address: words(client.get(address)) for address in addresses}
