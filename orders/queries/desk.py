@@ -247,7 +247,7 @@ def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
         css="red" if unknown else "amber",
         glyph="s-unknown" if unknown else "i-warn",
         title=_("%s order unknown") % order.contract.label if unknown else f"{order.contract.label} {STATUS_MARKS[order.state].word}",
-        detail=" · ".join(part for part in (order.attention_text or order.status_text, words, order.account.short) if part),
+        detail=" · ".join(part for part in ("" if unknown else order.attention_text or order.status_text, words, order.account.short) if part),
         order=order.client_order_id,
         since=Moment(since, order.account.time_zone) if unknown else None,
         age=age(since, now) if unknown else "",
