@@ -25,6 +25,7 @@ from orders.queries.orders import terms_words
 from orders.queries.positions import positions
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
 from orders.queries.unknown import evidence, is_lost
+from orders.rules.guardian import Kind
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
 
@@ -187,6 +188,7 @@ class Todo:
     protect: tuple[str, int] | None = None  # (account code, con_id): a new pair is all that it takes
     repair: tuple[str, int, str, str] | None = None  # the same, with the kind of finding and the word on the button
     is_guard: bool = False
+    rank: int = 0  # among what the guardian finds
     evidence: tuple[str, ...] = ()
     can_ask: bool = False
     can_send_again: bool = False
@@ -247,7 +249,9 @@ def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
         css="red" if unknown else "amber",
         glyph="s-unknown" if unknown else "i-warn",
         title=_("%s order unknown") % order.contract.label if unknown else f"{order.contract.label} {STATUS_MARKS[order.state].word}",
-        detail=" · ".join(part for part in ("" if unknown else order.attention_text or order.status_text, words, order.account.short) if part),
+        detail=" · ".join(
+            part for part in ("" if unknown else order.attention_text or order.status_text, words, order.account.short) if part
+        ),
         order=order.client_order_id,
         since=Moment(since, order.account.time_zone) if unknown else None,
         age=age(since, now) if unknown else "",
@@ -282,7 +286,7 @@ def _guarded(user: Any, tradable: Collection[int], now: datetime) -> list[Todo]:
         if guard is not None:
             of = _About(f"loose-{exit_order.pk}", contract.label, account.short, account.code, contract.con_id)
             found += _alarms(guard, of, account.pk in tradable)
-    return found
+    return sorted(found, key=lambda item: item.rank)
 
 
 @dataclass(frozen=True)
@@ -311,6 +315,7 @@ def _alarms(guard: Guard, of: _About, may_trade: bool) -> Iterable[Todo]:
             protect=place if may_trade and guard.is_plain and finding is guard.mends else None,
             repair=(*place, finding.kind, finding.act) if may_trade else None,
             is_guard=True,
+            rank=Kind[finding.kind.upper()],
         )
 
 

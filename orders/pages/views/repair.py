@@ -115,7 +115,8 @@ def _words(step: Step, contract: Contract) -> str:
     order = OrderRecord.objects.select_related("contract").get(client_order_id=step.order)
     words = f"{order.side} {terms_words(order, ticks)}"
     if isinstance(step, Cancel):
-        return _("Cancelled: %s") % words
+        left = _(", the %s that are left of it") % quantity(order.remaining_quantity) if order.is_partially_filled else ""
+        return _("Cancelled: %s") % words + left
     return _("Changed in place: %(order)s → %(terms)s") % {"order": words, "terms": _terms(step, contract, ticks)}
 
 
