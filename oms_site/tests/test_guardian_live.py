@@ -59,14 +59,14 @@ def test_a_fill_that_leaves_a_position_bare_is_told_on_every_page_and_mended_by_
     """An entry fills, is protected, its target fills in part, and OCA type 1 takes the stop away: C24."""
     quote(desk, trader, "AMD", AMD, "99.99", "100.01")
     with LivePage(trader, "/") as board, LivePage(trader, "/orders/") as elsewhere:
-        post_order(trader, ACCOUNT, AMD, "100")
-        board.until("the position is bare", "AMD unprotected 100", within="panel-attention")
-        elsewhere.until("and counted there", "AMD unprotected 100", within="panel-alarms")
+        post_order(trader, ACCOUNT, AMD, "500")
+        board.until("the position is bare", "AMD unprotected 500", within="panel-attention")
+        elsewhere.until("and counted there", "AMD unprotected 500", within="panel-alarms")
         assert seconds(desk, board, "panel-attention", AMD, "BUY") < WITHIN
         assert seconds(desk, elsewhere, "panel-alarms", AMD, "BUY") < WITHIN
 
         press(trader, f"/positions/{ACCOUNT}/{AMD}/repair/")
-        board.until("the pair protects it", "AMD", "protected 100", within="position-")
+        board.until("the pair protects it", "AMD", "protected 500", within="position-")
         elsewhere.until_gone("AMD unprotected", within="panel-alarms")
 
         assert desk.control("quote AMD 108.10 108.20 40 1000").startswith("ok")
