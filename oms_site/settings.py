@@ -131,7 +131,7 @@ def database() -> dict[str, Any]:
         parsed["OPTIONS"] = {
             # Immediate: a deferred transaction that reads, then writes, fails with "database is locked" whatever its time limit.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 5,  # then the answer is 503: the same form may be sent again
             # Full: an order that was acknowledged a moment before a power cut is still there after it.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
@@ -177,6 +177,7 @@ IBKR_HOST = text("IBKR_HOST")
 IBKR_PORT = whole("IBKR_PORT", 4002 if IBKR_HOST else 0, 1 if IBKR_HOST else 0, 65535)  # simulated: 0 lets the system choose a free one
 IBKR_CLIENT_ID = whole("IBKR_CLIENT_ID", 17, 0, 2**31 - 1)  # 0 would also bind the orders that people enter in TWS
 DESKBOOK_ALLOW_LIVE = live_accounts("DESKBOOK_ALLOW_LIVE")
+DESKBOOK_CRASH_AT = text("DESKBOOK_CRASH_AT")  # for drills: orders/crashpoints.py has the names, and refuses what is none
 
 # --- Django ---------------------------------------------------------------------------------------------------------------------------
 

@@ -11,18 +11,21 @@ import hashlib
 import json
 import logging
 import threading
+import time as clocks
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connection, models, transaction
+from django.db import OperationalError, connection, models, transaction
 from django.db.models import Model
 
 from orders import bell
+from orders.crashpoints import reach
 from orders.models import (
     Account,
     AccountAccess,
@@ -45,6 +48,9 @@ log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Model)
 
+PATIENCE = 5.0
+"""Seconds that a writer waits for the lock. PostgreSQL has the same limit for each statement (settings.py)."""
+
 
 class _Fifo:
     """A lock that is granted in the order of asking. SQLite's own busy wait is not fair: with many writers it starves one for seconds."""
@@ -54,19 +60,24 @@ class _Fifo:
         self._waiting: deque[threading.Event] = deque()
         self._held_by: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, seconds: float) -> bool:
+        """Waits for its turn; False where it did not come in time."""
         me = threading.get_ident()
         with self._guard:
             if self._held_by == me:
                 raise RuntimeError("book() is not re-entrant: pass the open book on")
             if self._held_by is None and not self._waiting:
                 self._held_by = me
-                return
+                return True
             turn = threading.Event()
             self._waiting.append(turn)
-        turn.wait()
+        in_time = turn.wait(seconds)
         with self._guard:
+            if not in_time and not turn.is_set():
+                self._waiting.remove(turn)
+                return False
             self._held_by = me
+            return True
 
     def release(self) -> None:
         with self._guard:
@@ -84,12 +95,16 @@ _fifo = _Fifo()
 def book(at: datetime) -> Iterator[OpenBook]:
     """Opens the book for writing at the moment `at`. Everything inside is one transaction; an exception undoes all of it.
 
-    Raises `Book.DoesNotExist` where the database was never migrated, and Django's `OperationalError` where the lock cannot be had.
+    Raises `Book.DoesNotExist` where the database was never migrated, and Django's `OperationalError` where the lock cannot be had within
+    `PATIENCE` seconds.
     """
+    ends = clocks.monotonic() + PATIENCE
     embedded = connection.vendor == "sqlite"
-    if embedded:
-        _fifo.acquire()
+    if embedded and not _fifo.acquire(PATIENCE):
+        raise OperationalError(f"the book is busy: it was not to be had within {PATIENCE:g} s")
     try:
+        if embedded:
+            _wait_at_most(ends - clocks.monotonic())
         with transaction.atomic(durable=True):
             b = OpenBook(row=Book.objects.select_for_update().get(pk=1), now=at)
             before = (b.row.seq, b.row.head_hash)
@@ -100,6 +115,13 @@ def book(at: datetime) -> Iterator[OpenBook]:
         if embedded:
             _fifo.release()
     b.run_after_commit(before[0])
+
+
+def _wait_at_most(seconds: float) -> None:
+    """What is left of the patience for another process's lock, where waiting for our own threads has cost some of it."""
+    if seconds < PATIENCE - 0.1:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {max(round(seconds * 1000), 100)}")
 
 
 @dataclass
@@ -183,6 +205,7 @@ class OpenBook:
 
     def run_after_commit(self, seq_before: int) -> None:
         if self.row.seq != seq_before:
+            reach("after_commit_before_publish")
             self._after.append(bell.ring_feed)
         if self._work:
             self._after.append(bell.ring_worker)
@@ -252,7 +275,7 @@ class Fact:
         self.shown[(topic, row_id)] = (account_id, user_id)
 
     def _version(self, row: Model) -> bool:
-        if isinstance(row, Book) or not any(f.name == "seq" for f in row._meta.concrete_fields):
+        if isinstance(row, Book) or not _has_field(type(row), "seq"):
             return False
         row.seq = self.seq  # type: ignore[attr-defined]
         return True
@@ -265,8 +288,13 @@ class Fact:
             if isinstance(row, model):
                 topic, row_id, account_id, user_id = describe(row)
                 self.show(topic, row_id, account_id=account_id, user_id=user_id)
-        if self.account is None and any(f.name == "account" for f in row._meta.concrete_fields):
+        if self.account is None and _has_field(type(row), "account"):
             self.account = getattr(row, "account", None)
+
+
+@cache
+def _has_field(model: type[Model], name: str) -> bool:
+    return any(f.name == name for f in model._meta.concrete_fields)
 
 
 def encode(value: Any) -> Any:
@@ -291,9 +319,14 @@ def row_values(row: models.Model) -> dict[str, Any]:
     return {f.attname: _column_value(row, f.attname) for f in row._meta.concrete_fields}
 
 
+@cache
+def _column(model: type[Model], attname: str) -> Any:
+    return next(f for f in model._meta.concrete_fields if f.attname == attname)
+
+
 def _column_value(row: models.Model, attname: str) -> Any:
     """A field as the database will give it back: of its own type, decimals at the column's precision."""
-    field = next(f for f in row._meta.concrete_fields if f.attname == attname)
+    field = _column(type(row), attname)
     value = field.to_python(getattr(row, attname))
     if isinstance(field, models.DecimalField) and value is not None:
         value = value.quantize(Decimal(1).scaleb(-field.decimal_places))
