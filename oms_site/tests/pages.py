@@ -37,6 +37,7 @@ class LivePage:
         self.seq = min(seq for _, _, seq in self.panels)
         self.shown: dict[str, str] = {}
         self.versions: dict[str, int] = {}
+        self.told_at: dict[str, str] = {}  # when the frame that last changed a unit was made
         self._socket: ClientConnection | None = None
         self._open = ExitStack()
 
@@ -87,6 +88,7 @@ class LivePage:
         again = frame["prev"] > self.seq or frame.get("resync")
         self.seq = max(self.seq, frame["seq"])
         for unit in frame.get("units", ()):
+            self.told_at[unit["id"]] = frame["at"]
             self._take(unit["id"], unit["v"], unit["html"])
         if again:
             for name, scope, _ in self.panels:
