@@ -15,6 +15,7 @@ from broker.simulator.model import Fill
 from broker.simulator.server import SimulatedGateway
 from broker.simulator.wire import encode_frame
 from broker.tests.running import Desk
+from orders import lease
 from orders.models import BrokerId, Event, Incident, OrderRecord
 
 
@@ -66,6 +67,14 @@ async def a_fill(
         "liquidity": 1,
     }
     return Fill(**{**facts, **changes})
+
+
+async def leap(desk: Desk, seconds: float) -> None:
+    """Lets much time pass at once; the lease is the worker's afterwards as before."""
+    here = desk.engine.situation
+    desk.time.ahead += seconds
+    assert await desk.do(lease.renew, here.holder, here.fence, desk.time.now())
+    here.renewed(desk.time.monotonic())
 
 
 async def name_of(desk: Desk, order: OrderRecord) -> BrokerId:

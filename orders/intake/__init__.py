@@ -138,6 +138,8 @@ def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None, befor
         with book(at=now) as b:
             snapshot.halt_where_many_are_missing(b, missing)
     asked = frozenset().union(*(outcome.ask for outcome in outcomes))
+    if executions.costs_are_due(now):
+        asked |= {Question.EXECUTIONS}
     return Reconciled(
         complete=taken.complete >= frozenset(Question),
         settled=len(doubtful - snapshot.doubtful()),

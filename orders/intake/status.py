@@ -36,6 +36,7 @@ LIVE_WORDS = frozenset(word for word in WORDS if word not in ENDED_WORDS) | ON_T
 
 NOT_AT_THE_BROKER = "not at the broker"
 EXECUTIONS_MISSING = "The broker says filled; executions are missing."
+EXECUTIONS_TO_FIND = "The broker says filled and tells no executions of it. Its statement has them; do not send the order again."
 
 _INCIDENTS: dict[tuple[OrderStatus, OrderStatus], tuple[str, str]] = {
     # (a legal step that a person must hear of) -> kind and sentence of its incident
@@ -106,6 +107,11 @@ def _outlived_its_code(change: Change, word: str) -> bool:
     closed_at = change.value("closed_at")
     is_late = closed_at is not None and change.now - closed_at > SETTLING
     return word == "PreSubmitted" and change.basis is Evidence.CODE and change.work.source == Source.RECONCILE and is_late
+
+
+def said_filled(change: Change) -> bool:
+    """Whether the broker said of the order that it filled, under any of its perm ids."""
+    return change.order.broker_status == "Filled" or any(row.word == "Filled" for row in change.names)
 
 
 def ask_for_fills(change: Change) -> None:

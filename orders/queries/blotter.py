@@ -165,7 +165,7 @@ def _rows(user: Any, found: Iterable[OrderRecord], now: datetime) -> Iterator[Hi
 
 def _sums(found: QuerySet[OrderRecord], total: int) -> Sums:
     """The totals. Ids are compared in the database, amounts are added here."""
-    counted = Execution.objects.filter(order__in=found.order_by().values("pk"), counts=True)
+    counted = Execution.objects.filter(order__in=found.order_by().values("pk"), counts=True).exclude(quantity=0)  # a bust costs nothing
     reports = CommissionReport.objects.filter(exec_id__in=counted.values("exec_id"))
     money = _Money.empty()
     told = 0
