@@ -136,6 +136,8 @@ async def test_filled_without_its_executions_is_never_taken_for_cancelled_or_los
     await leap(desk, 11)
     shown = await desk.until(lambda: OrderRecord.objects.filter(pk=order.pk, needs_attention=True).first())
     assert (shown.status, shown.filled_quantity, shown.status_text) == ("WORKING", 0, "The broker says filled; executions are missing.")
+    page = await desk.do(lambda: history(desk.manager.actor, HistoryFilters()))
+    assert page.sums.untold == 1  # the totals say that they are incomplete
     await desk.command("off")
     await desk.command("tick 90000")
     await leap(desk, 90_000)

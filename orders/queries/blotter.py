@@ -53,7 +53,8 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class Sums:
-    """Totals of everything that is filtered, money by currency; `missing` executions have no commission report yet."""
+    """Totals of everything that is filtered, money by currency; `missing` executions have no commission report yet, and `untold` orders
+    filled, as the broker says, by executions that it has not told."""
 
     orders: int
     filled: int
@@ -61,6 +62,7 @@ class Sums:
     commission: str
     realised: tuple[Figure, ...]
     missing: int
+    untold: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def _sums(found: QuerySet[OrderRecord], total: int) -> Sums:
         commission=_by_currency(money.commission),
         realised=tuple(Figure(f"{shown.text} {currency}", shown.css) for currency, shown in _figures(money.realised)),
         missing=counted.count() - told,
+        untold=found.filter(broker_status="Filled").exclude(status="FILLED").count(),
     )
 
 
