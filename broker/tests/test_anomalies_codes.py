@@ -128,7 +128,7 @@ async def test_an_inactive_order_may_live_again(desk: Desk) -> None:
 
 
 async def test_a_change_that_races_with_the_fill_is_refused_and_the_totals_are_right(desk: Desk) -> None:
-    """C28: 104 for a change of what has just filled; one below what filled leaves an order that is filled."""
+    """C28: a change of what has just filled is refused, and the order keeps the terms it filled with."""
     order = await a_working_limit(desk)
     await desk.command("hold")
     await desk.command("quote AAPL 199.00 199.10")

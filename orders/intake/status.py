@@ -63,6 +63,9 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
             _confirm(change)
         elif become(change, status, Evidence.BROKER, basis=basis) is Verdict.IGNORED and change.status is not status:
             return False
+        if change.status is OrderStatus.CANCELLED and change.order.state is not OrderStatus.CANCELLED and not change.text:
+            asked = change.order.pk and change.order.commands.filter(kind=CommandKind.CANCEL.value).exists()
+            change.text = "" if asked else "Cancelled at the broker; nobody had asked for it here."
         change.fields["why_held"] = clip(why_held, 40) if change.status not in TERMINAL else ""
     elif not word or change.status in TERMINAL:
         return False
