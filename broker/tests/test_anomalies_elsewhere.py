@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from broker.simulator.messages import answers as say
-from broker.simulator.messages.order_frames import OpenOrder
+from broker.simulator.messages.order_frames import CompletedOrder, OpenOrder
+from broker.simulator.scenario import Scenario
 from broker.tests.anomalies import a_fill, a_working_limit, execution, fresh, incidents, leap, name_of, say_to
 from broker.tests.running import Desk
 from broker.tests.simulator.raw import RawClient, cancel_order, place_order
@@ -20,6 +21,18 @@ from orders.rules.limits import REDUCE_ONLY
 from orders.rules.terms import Side
 
 pytestmark = pytest.mark.django_db
+
+
+@dataclasses.dataclass
+class Insert(Scenario):
+    """Puts an answer of a test's own before the end of the completed orders."""
+
+    name = "insert"
+    answer: Any
+
+    def outgoing(self, session: Any, answers: list[Any]) -> list[Any]:
+        ends = [number for number, answer in enumerate(answers) if isinstance(answer, say.CompletedOrdersEnd)]
+        return [*answers[: ends[0]], self.answer, *answers[ends[0] :]] if ends else answers
 
 
 def opened(desk: Desk, order: OrderRecord, perm_id: int = 0, **changes: Any) -> OpenOrder:
@@ -166,3 +179,33 @@ async def test_a_fill_that_cannot_be_the_orders_is_not_its_own(desk: Desk) -> No
     assert (await incidents(desk, order)) == ["execution_contradicts"] * 3
     assert await desk.do(lambda: Execution.objects.filter(order=None).count()) == 3
     assert (await fresh(desk, order)).average_price == D("-4.70375")
+
+
+async def test_where_our_client_is_the_master_an_order_of_others_is_live(desk: Desk) -> None:
+    """C31: openOrder, its status and its execution come unasked, of a client that is not ours; nothing of it is mistaken for ours."""
+    order = await a_working_limit(desk)
+    name = await name_of(desk, order)
+    theirs = opened(desk, order, perm_id=4712, client_id=3, order_id=name.ib_order_id, order_ref="", quantity=D(7))
+    say_to(desk.gateway, theirs)
+    say_to(desk.gateway, say.OrderStatus(name.ib_order_id, "Submitted", D(0), D(7), D(0), 4712, 0, D(0), 3, ""))
+    fill = await a_fill(desk, order, shares="7", perm_id=4712, client_id=3, order_ref="")
+    say_to(desk.gateway, execution(desk.gateway, fill))
+    row = await desk.until(lambda: OrderRecord.objects.filter(client_order_id="ext-4712", status="FILLED").first())
+    assert (row.quantity, row.filled_quantity) == (7, 7)
+    mine = await fresh(desk, order)
+    assert (mine.status, mine.filled_quantity, mine.quantity) == ("WORKING", 0, 100)
+    assert await incidents(desk) == []
+
+
+async def test_an_ended_order_of_others_without_an_account_is_told_and_not_shown(desk: Desk) -> None:
+    """C31: a completedOrder that names no account belongs to no one here; one of ours is ours by its name all the same."""
+    order = await a_working_limit(desk)
+    for reference, perm_id in (("", 4713), (order.client_order_id, 0)):
+        [state] = [one for one in desk.gateway.exchange.open_orders() if one.request.order_ref == order.client_order_id]
+        request = dataclasses.replace(state.request, order_ref=reference, account="")
+        ended = dataclasses.replace(state, status="Cancelled", perm_id=perm_id or state.perm_id, request=request)
+        desk.gateway.core.scenarios.active.append(Insert(CompletedOrder(ended, desk.gateway.exchange.instruments[state.request.con_id])))
+    desk.engine.situation.reconcile("to hear it")
+    await desk.order_is(order, "CANCELLED")
+    [text] = await desk.do(lambda: list(Incident.objects.values_list("text", flat=True)))
+    assert "4713 names no account" in text

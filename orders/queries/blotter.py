@@ -225,7 +225,8 @@ def orders_csv(orders: QuerySet[OrderRecord]) -> Iterator[tuple[str, ...]]:
 
 def safe_cell(value: str) -> str:
     """A cell that no spreadsheet takes for a formula. Numbers stay numbers: a leading minus is left to them (OWASP, CSV injection)."""
-    if not value or value[0] not in "=+-@\t\r\n":
+    begins = value.lstrip()[:1] or value[:1]  # what stands before it some programs leave out
+    if not begins or (value[0] not in "\t\r\n" and begins not in "=+-@＝＋－＠|"):
         return value
     try:
         return value if Decimal(value).is_finite() else f"'{value}"
