@@ -28,6 +28,7 @@ from broker.engine import Engine
 log = logging.getLogger(__name__)
 
 CHANNEL = "broker"
+CHECK = "check.wanted"  # a message of this type asks for a comparison of book and broker
 QUOTES_GROUP = "quotes"
 DEAF_SECONDS = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -134,12 +135,15 @@ class BrokerWorker(Worker):
         await self.listener(CHANNEL)
 
     async def listener(self, channel: str) -> None:
-        """Turns every message into one ring of the bell. While the layer fails the engine polls, once a second, as it always does."""
+        """Turns every message into one ring of the bell, one kind into a comparison too.
+
+        While the layer fails the engine polls, once a second, as it always does.
+        """
         assert self.engine is not None
         deaf = False
         while True:
             try:
-                await self.channel_layer.receive(channel)
+                message = await self.channel_layer.receive(channel)
             except Exception as error:  # noqa: BLE001 - whatever a layer does, trading goes on
                 if not deaf:
                     log.warning("The bell is out of order (%r); the outbox is polled.", error)
@@ -148,6 +152,8 @@ class BrokerWorker(Worker):
             else:
                 deaf = False
                 self.engine.wake()
+                if message.get("type") == CHECK:
+                    self.engine.compare()
 
     async def _quotes_moved(self) -> None:
         """Tells the hubs that there are newer quotes; whoever misses it reads them with the next."""

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 FEED_GROUP = "feed"
 WORKER_CHANNEL = "broker"
+OUTBOX, CHECK = "outbox.moved", "check.wanted"
 
 
 def ring_feed() -> None:
@@ -25,10 +26,20 @@ def ring_feed() -> None:
 
 
 def ring_worker() -> None:
+    """The outbox has work."""
+    _ring(OUTBOX)
+
+
+def ring_check() -> None:
+    """Somebody wants book and broker compared now."""
+    _ring(CHECK)
+
+
+def _ring(what: str) -> None:
     layer = get_channel_layer()
     if layer is None:
         return
     try:
-        async_to_sync(layer.send)(WORKER_CHANNEL, {"type": "outbox.moved"})
+        async_to_sync(layer.send)(WORKER_CHANNEL, {"type": what})
     except ChannelFull:
         log.debug("the worker's bell is already ringing")

@@ -4,7 +4,7 @@
    (WCAG 2.1.4); the choice is kept in this browser. */
 (() => {
   "use strict";
-  const KEPT = "deskbook-keys", ROW = "[data-panel] tbody tr";
+  const KEPT = "deskbook-keys", ROW = "[data-panel] tbody tr:not(.more)";
   const on = () => localStorage.getItem(KEPT) !== "off";
   const ticket = () => document.querySelector("form[data-ticket]");
   const typing = (element) => element.matches("input:not([type=radio], [type=checkbox]), select, textarea, [contenteditable]");

@@ -187,7 +187,23 @@
     document.getElementById("ticket-why")?.classList.toggle("warn", closed);
   }
 
-  const refresh = () => { forms().forEach(renew); gate(); };
+  /* The same for a question over the page: what needs a READY gateway is off with the reason beside it, and comes back by itself. */
+  function gateForms() {
+    const pill = document.querySelector("[data-may-place]");
+    if (!pill) return;
+    const closed = pill.dataset.mayPlace === "false";
+    document.querySelectorAll("form[data-gate]").forEach((form) => {
+      const button = form.querySelector("[type=submit]:not([form])"), why = form.querySelector("[data-gate-why]");
+      if (!button || !why) return;
+      if (closed || button.disabled) button.setAttribute("data-off-gate", "");
+      if (closed) button.disabled = true;
+      else window.Deskbook?.off(button, "gate", false);
+      why.hidden = !closed;
+      if (closed) why.querySelector("span").textContent = pill.dataset.reason;
+    });
+  }
+
+  const refresh = () => { forms().forEach(renew); gate(); gateForms(); };
   document.addEventListener("htmx:afterSettle", refresh);
   document.body.addEventListener("oms:live", refresh);
   refresh();

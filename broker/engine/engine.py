@@ -24,6 +24,7 @@ from broker.engine.sending import Sending
 from broker.engine.situation import RunInBook, Situation
 from orders import lease
 from orders.lease import LeaseLost
+from orders.rules.reports import Question
 from orders.rules.terms import GatewayState
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,10 @@ class Engine:
         """The bell: the outbox or the inquiries have work."""
         for bell in (self.situation.bell, self.situation.inquiry_bell, self.situation.lines_bell):
             bell.set()
+
+    def compare(self) -> None:
+        """Somebody wants the broker's lists now, because of an order of which nobody knows what became."""
+        self.situation.ask(Question)
 
     def stop(self) -> None:
         """Asks the engine to end in order; `run` returns when it has."""

@@ -30,7 +30,7 @@ class Insert(Scenario):
     name = "insert"
     answer: Any
 
-    def outgoing(self, session: Any, answers: list[Any]) -> list[Any]:
+    def outgoing(self, session: Any, answers: list[Any], *now: Any) -> list[Any]:
         ends = [number for number, answer in enumerate(answers) if isinstance(answer, say.CompletedOrdersEnd)]
         return [*answers[: ends[0]], self.answer, *answers[ends[0] :]] if ends else answers
 

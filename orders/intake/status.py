@@ -13,7 +13,7 @@ from orders import signals
 from orders.intake.work import Change, clip
 from orders.models import BrokerCommand, Event
 from orders.models.book import Source
-from orders.rules.lifecycle import TERMINAL, WORKING, Evidence, OrderStatus, Verdict, judge
+from orders.rules.lifecycle import NOT_AT_THE_BROKER, TERMINAL, WORKING, Evidence, OrderStatus, Verdict, judge
 from orders.rules.reconcile import SETTLING
 from orders.rules.reports import Meaning, Question
 from orders.rules.terms import CommandKind, CommandState
@@ -34,7 +34,6 @@ ON_THE_WAY_OUT = frozenset({"PendingCancel", "PreCancelled"})  # may still fill:
 ENDED_WORDS = frozenset(word for word, status in WORDS.items() if status is OrderStatus.CANCELLED) | {"Filled"}
 LIVE_WORDS = frozenset(word for word in WORDS if word not in ENDED_WORDS) | ON_THE_WAY_OUT
 
-NOT_AT_THE_BROKER = "not at the broker"
 EXECUTIONS_MISSING = "The broker says filled; executions are missing."
 EXECUTIONS_TO_FIND = "The broker says filled and tells no executions of it. Its statement has them; do not send the order again."
 

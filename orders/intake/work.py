@@ -96,6 +96,10 @@ def restrict(fact: Fact, account: Account, state: Decimal, why: str) -> None:
         fact.set(row, value=state, note=clip(why, 200))
 
 
+LATE = frozenset({"late_fill", "reopened", "overfill"})
+"""Incidents by which an order that was taken for gone shows that it is not."""
+
+
 @dataclass
 class Change:
     """What one report does to one order, collected first and then written as one event."""
@@ -171,6 +175,16 @@ class Change:
         self.restricts = restricts or self.restricts
         self.attention(text)
         self.added.append(Incident(kind=kind, order=self.order, account=self.order.account, text=text, data=data, opened_at=self.now))
+        if self.order.pk and kind in LATE:
+            self._tell_the_resent()
+
+    def _tell_the_resent(self) -> None:
+        """Late evidence of an order that a person sent again is an incident of the new one too: both may trade."""
+        for other in OrderRecord.objects.filter(resend_of=self.order).select_related("account"):
+            text = f"{self.order.client_order_id}, which this was sent again for, is not gone after all: both may trade."
+            if not _is_open("first_lives", text, other):
+                self.added.append(Incident(kind="first_lives", order=other, account=other.account, text=text, opened_at=self.now))
+                self.sets.append((other, {"needs_attention": True, "attention_text": clip(text, 300)}))
 
     def write(self) -> bool:
         """Writes the event; False where there was nothing to write."""

@@ -14,14 +14,16 @@ from typing import Any, Unpack
 
 from django.utils import timezone
 
+from orders import bell
 from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders.manager import asked, changing, closing, placing, tending
+from orders.manager import asked, changing, closing, placing, repairing, resending, tending
 from orders.manager.asked import Options
 from orders.manager.placing import OcaExit, Placing
 from orders.manager.submissions import Answer, submit
 from orders.models import Account, BrokerCommand, Contract, OrderRecord, Position
 from orders.queries.access import visible_accounts
+from orders.rules.guardian import Kind
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
 from orders.rules.tickets import BracketTicket
 
@@ -223,6 +225,53 @@ class OrderManager:
         """A market order for what is left of the position, sent once its working exits are cancelled and known to be gone."""
         options = asked.with_defaults({})
         return self._place("close_position", account, contract, {}, key, options, lambda b, who: [closing.close(b, who)])[0]
+
+    # --- mending ----------------------------------------------------------------------------------------------------------------------
+
+    def repair_protection(
+        self,
+        account: Account,
+        contract: Contract,
+        *,
+        key: str,
+        kind: Kind | None = None,
+        plan: str = "",
+        stop_price: Decimal | None = None,
+        target_price: Decimal | None = None,
+        with_target: bool = True,
+    ) -> list[OrderRecord]:
+        """Does what mends the guardian's finding of this kind, or the gravest: places, cancels or changes exits. Gives those concerned.
+
+        `plan` is what was shown (`mending.spell` of its steps): where it is not the plan any more, nothing is done. The prices of a new
+        pair are those that stood before, or the desk's template (2 % and 8 %), unless they are given; `with_target` False: a stop alone.
+        """
+        wanted = repairing.Wanted(
+            kind, plan, asked.optional("stop_price", stop_price), asked.optional("target_price", target_price), with_target
+        )
+        options = asked.with_defaults({"confirm_duplicate": True})
+        payload = {**asdict(wanted), "kind": kind and kind.name}
+        return self._place("repair_protection", account, contract, payload, key, options, lambda b, who: repairing.repair(b, who, wanted))
+
+    def send_again(self, order: OrderRecord, *, key: str, reason: str) -> list[OrderRecord]:
+        """A new order with the terms of one that is not at the broker, which ends by this; of a bracket or pair the whole unit.
+
+        `reason` says what was seen at the broker. The new orders are linked to the old ones (`resend_of`).
+        """
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"orders": [made.pk for made in resending.send_again(b, user, changing.load(order.pk), reason)]}
+
+        return self._orders(self._submit("send_again", key, {"order": order.client_order_id, "reason": reason}, once, order.account))
+
+    def ask_again(self, order: OrderRecord, *, key: str) -> OrderRecord:
+        """Asks the broker for its lists now, because of an order of unknown fate. Nothing is sent but questions; the bell may be lost."""
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            asked_of = tending.ask_again(b, user, changing.load(order.pk))
+            b.after_commit(bell.ring_check)
+            return {"orders": [asked_of.pk]}
+
+        return self._orders(self._submit("ask_again", key, {"order": order.client_order_id}, once, order.account))[0]
 
     # --- what a person concludes ------------------------------------------------------------------------------------------------------
 

@@ -170,18 +170,31 @@ def _exit_quantity(account: Account, contract: Contract, held: Decimal, asked: D
 
 def place_unit(b: OpenBook, placing: Placing, members: Sequence[Member], *, oca_type: OcaType | None = None) -> list[OrderRecord]:
     """Checks the unit whole and writes it whole: its orders, their events, their commands. Raises `Refused` with the first breach."""
+    drafts = draft_orders(b, placing, members)
+    check_unit(b, placing, drafts)
+    return write_unit(b, placing, drafts, oca_type=oca_type)
+
+
+def check_unit(b: OpenBook, placing: Placing, drafts: Sequence[Draft], *, leaving: Sequence[OrderRecord] = ()) -> None:
+    """Raises `Refused` with the first breach of the unit. `leaving`: orders that will be gone before it is sent."""
     refuse(checks.permission(b, placing.user, placing.account))
     if len(placing.note) > 80:
         raise TicketError("note", "may have at most 80 characters")
-    drafts = draft_orders(b, placing, members)
     for draft in drafts:
         breach = checks.fits_contract(placing.contract, draft.terms)
         refuse(breach and checks.in_ticket(draft.order, breach))
-    found = checks.breaches(b, drafts, placing.user, confirm_duplicate=placing.confirm_duplicate)
+    gone = [order.pk for order in leaving]
+    found = checks.breaches(b, drafts, placing.user, leaving=gone, confirm_duplicate=placing.confirm_duplicate)
     refuse(found[0] if found else None)
+
+
+def write_unit(
+    b: OpenBook, placing: Placing, drafts: Sequence[Draft], *, oca_type: OcaType | None = None, **command: Any
+) -> list[OrderRecord]:
+    """Writes a unit that was checked. `command` sets fields of its commands beyond the plain ones."""
     group = OcaGroup(name=f"OCA-{b.row.install}-{new_name(b.now)}", oca_type=int(oca_type)) if oca_type is not None else None
     for draft in drafts:
-        write(b, draft.order, placing, group)
+        write(b, draft.order, placing, group, **command)
     return [draft.order for draft in drafts]
 
 

@@ -50,6 +50,16 @@ def conclude_cancelled(b: OpenBook, user: Any, order: OrderRecord, reason: str) 
     return order
 
 
+def ask_again(b: OpenBook, user: Any, order: OrderRecord) -> OrderRecord:
+    """Somebody wants the broker asked again about an UNKNOWN order; the record of it is how often it was. Raises `Refused` NOT_UNKNOWN."""
+    refuse_stranger(b, user, order.account)
+    if order.state is not OrderStatus.UNKNOWN:
+        raise Refused("NOT_UNKNOWN", f"The order is {order.status}; there is nothing to ask.")
+    with b.event("order.inquired", source=Source.USER, actor=user, order=order, text="The broker is asked for its lists again.") as fact:
+        fact.show("order", order.pk, account_id=order.account_id)
+    return order
+
+
 def clear_attention(b: OpenBook, user: Any, order: OrderRecord) -> OrderRecord:
     """Somebody has looked at a flagged order. A flag that is gone already stays gone."""
     refuse_stranger(b, user, order.account)

@@ -14,7 +14,7 @@ from orders.exposure import closing_side, position_of, unprotected
 from orders.models import BrokerCommand, Execution, OrderRecord
 from orders.models.book import Source
 from orders.rules.lifecycle import TERMINAL
-from orders.rules.terms import CommandKind, CommandState, Side, plain
+from orders.rules.terms import CommandKind, CommandState, Role, Side, plain
 from orders.steps import end, reject, withdraw
 
 TOO_OLD = timedelta(seconds=60)
@@ -44,33 +44,40 @@ def release(b: OpenBook) -> None:
 
 
 def take_quantity(b: OpenBook, commands: list[BrokerCommand]) -> bool:
-    """Gives a closing order the quantity that is left to close. False where it may not go now: nothing is left, or the position moves."""
-    command = commands[0]
-    if command.quantity_rule != BrokerCommand.QuantityRule.POSITION:
+    """Gives a unit that waited the quantity that is left to close. False where it may not go now: nothing is left, or the position moves.
+
+    A closing order takes what is held by now; exits never take more than was asked.
+    """
+    if commands[0].quantity_rule != BrokerCommand.QuantityRule.POSITION:
         return True
-    order = command.order
-    quantity, reported = _left_to_close(b, order)
-    if quantity is None:
+    left, reported = _left_to_close(b, [command.order for command in commands])
+    if left is None:
         return False
-    if quantity == 0:
-        withdraw(b, command, "NOTHING_TO_CLOSE", "Nothing is left to close: the position is flat, or other orders close it.")
+    if left == 0:
+        for command in commands:
+            withdraw(b, command, "NOTHING_TO_CLOSE", "Nothing is left to close: the position is flat, or other orders close it.")
         return False
-    if quantity != order.quantity:
+    for command in commands:
+        order = command.order
+        quantity = left if order.role == Role.CLOSE else min(left, order.quantity)
+        if quantity == order.quantity:
+            continue
         words = f"The quantity is {plain(quantity)} now."
-        flags = {} if quantity == reported else {"needs_attention": True, "attention_text": _smaller(quantity, reported)}
+        flags = {} if left == reported else {"needs_attention": True, "attention_text": _smaller(left, reported)}
         with b.event("order.sized", source=Source.SYSTEM, order=order, text=words) as fact:
             fact.set(order, quantity=quantity, **flags)
     return True
 
 
-def _left_to_close(b: OpenBook, order: OrderRecord) -> tuple[Decimal | None, Decimal]:
+def _left_to_close(b: OpenBook, unit: list[OrderRecord]) -> tuple[Decimal | None, Decimal]:
     """(what may be closed, what the reported position alone would say). None while an execution is younger than the position settles.
 
     Where the report still does not tell, the smaller of both readings counts: closing too little leaves a rest that everybody sees,
     closing too much opens the reverse position.
     """
+    order = unit[0]
     side = Side(order.side)
-    left = unprotected(order.account, order.contract, side, without=[order.pk])
+    left = unprotected(order.account, order.contract, side, without=[member.pk for member in unit])
     position = position_of(order.account, order.contract)
     if position is None or closing_side(position.quantity) is not side:
         return Decimal(0), Decimal(0)

@@ -223,10 +223,21 @@ PANELS: dict[str, Panel] = {
             lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
         ),
         _whole(
+            "gate",  # why not, in words, where the pill is not READY
+            {"gateway", CLOCK},
+            lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
+        ),
+        _whole(
             "attention",
-            {"order", "incident", "position", "execution"},
+            {"order", "incident", "position", "execution", CLOCK},  # a stop also expires, and a fill settles, as time goes by
             lambda user, account, scope, keys, now: _one(queries.attention(user, now=now)),
             every_account=True,  # an unknown order elsewhere must not hide
+        ),
+        _whole(
+            "alarms",  # the same, as a count in the frame of the other pages
+            {"order", "incident", "position", "execution", CLOCK},
+            lambda user, account, scope, keys, now: _one(queries.attention(user, now=now)),
+            every_account=True,
         ),
         _whole(
             "order",  # scope: the client_order_id

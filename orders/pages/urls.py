@@ -3,7 +3,7 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import contracts, desk, history, orders, positions, ticket, watchlist
+from orders.pages.views import contracts, desk, history, orders, positions, repair, ticket, watchlist
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -22,11 +22,14 @@ urlpatterns = [
     path("orders/<str:client_order_id>/change/", orders.change, name="change"),
     path("orders/<str:client_order_id>/cancel/", orders.cancel, name="cancel"),
     path("orders/<str:client_order_id>/conclude/", orders.conclude, name="conclude"),
+    path("orders/<str:client_order_id>/send-again/", orders.send_again, name="send_again"),
+    path("orders/<str:client_order_id>/ask-again/", orders.ask_again, name="ask_again"),
     path("orders/<str:client_order_id>/seen/", orders.seen, name="seen"),
     path("orders/<str:client_order_id>/adopt/", orders.adopt, name="adopt"),
     path("positions/", desk.positions, name="positions"),
     path("positions/<str:code>/<int:con_id>/close/", positions.close, name="close"),
     path("positions/<str:code>/<int:con_id>/protect/", positions.protect, name="protect"),
+    path("positions/<str:code>/<int:con_id>/repair/", repair.repair, name="repair"),
     path("executions/", desk.executions, name="executions"),
     path("watchlist/", watchlist.watchlist, name="watchlist"),
     path("watchlist/add/", watchlist.add, name="watchlist_add"),

@@ -6,8 +6,8 @@ said last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,10 +18,13 @@ from django.utils.translation import gettext as _
 
 from orders.models import Account, AccountValue, Gateway, Incident, Lease, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
+from orders.queries.guard import Guard, guard_of, verdicts
+from orders.queries.holdings import loose_exits
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
+from orders.queries.unknown import evidence, is_lost
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
 
@@ -102,7 +105,17 @@ class GatewayPill:
     may_place: bool
     may_cancel: bool
     reason: str
-    since: datetime | None
+    since: Moment | None
+    age: str
+
+    @property
+    def words(self) -> str:
+        """The state in words, for whoever has no pointer to hold over the pill."""
+        return self.reason or self.title
+
+    @property
+    def since_words(self) -> str:
+        return f"{self.since.clock} UTC" if self.since is not None else ""
 
 
 def gateway(now: datetime | None = None) -> GatewayPill:
@@ -115,6 +128,7 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         state, reason = GatewayState.DOWN, _("The worker that holds the connection has not been heard of.")
     else:
         reason = _reason(state, row.reason if row is not None else "")
+    since = row.heard_at if row is not None and silent and row.heard_at else row.since if row is not None else None
     css = {GatewayState.READY: "pill-ready", GatewayState.DOWN: "pill-down"}.get(state, "pill-wait")
     latency = row.latency_ms if row is not None and state is GatewayState.READY else None
     return GatewayPill(
@@ -125,7 +139,8 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         may_place=state.may_place,
         may_cancel=state.may_cancel,
         reason="" if state.may_place else reason,
-        since=row.since if row is not None else None,
+        since=Moment(since, "UTC") if since is not None else None,
+        age=age(since, now),
     )
 
 
@@ -169,7 +184,12 @@ class Todo:
     title: str
     detail: str
     order: str = ""
-    protect: tuple[str, int] | None = None  # (account code, con_id)
+    protect: tuple[str, int] | None = None  # (account code, con_id): a new pair is all that it takes
+    repair: tuple[str, int, str, str] | None = None  # the same, with the kind of finding and the word on the button
+    is_guard: bool = False
+    evidence: tuple[str, ...] = ()
+    can_ask: bool = False
+    can_send_again: bool = False
     since: Moment | None = None
     age: str = ""
 
@@ -180,7 +200,15 @@ class Attention:
 
     items: tuple[Todo, ...]
     unknown: int = 0
-    seen: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def gravest(self) -> Todo | None:
+        return self.items[0] if self.items else None
+
+    @property
+    def alert(self) -> str:
+        """What is said aloud: the gravest of the unknown orders and of what the guardian finds."""
+        return next((item.title for item in self.items if item.is_guard or item.css == "red"), "")
 
 
 def attention(user: Any, account: Account | None = None, now: datetime | None = None) -> Attention:
@@ -194,10 +222,20 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
         shown |= Q(account=None, order=None)  # of no account here, such as another account's execution: for administrators only
     incidents = Incident.objects.filter(shown, closed_at=None)
     ticks = Ticks.load()
-    lost = [_order_todo(order, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
+    known, tradable = evidence(orders), tradable_ids(user)
+    lost = [
+        replace(
+            _order_todo(order, ticks, now),
+            evidence=known[order.pk],
+            can_ask=order.account_id in tradable,
+            can_send_again=order.account_id in tradable and is_lost(order),
+        )
+        for order in orders
+        if order.state is OrderStatus.UNKNOWN
+    ]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
     told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
-    return Attention(items=(*lost, *asking, *told, *_bare_positions(user, now)), unknown=len(lost))
+    return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=len(lost))
 
 
 def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
@@ -209,7 +247,9 @@ def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
         css="red" if unknown else "amber",
         glyph="s-unknown" if unknown else "i-warn",
         title=_("%s order unknown") % order.contract.label if unknown else f"{order.contract.label} {STATUS_MARKS[order.state].word}",
-        detail=" · ".join(part for part in (order.attention_text or order.status_text, words, order.account.short) if part),
+        detail=" · ".join(
+            part for part in ("" if unknown else order.attention_text or order.status_text, words, order.account.short) if part
+        ),
         order=order.client_order_id,
         since=Moment(since, order.account.time_zone) if unknown else None,
         age=age(since, now) if unknown else "",
@@ -230,38 +270,51 @@ def _incident_todo(incident: Incident, now: datetime) -> Todo:
     )
 
 
-def _bare_positions(user: Any, now: datetime) -> list[Todo]:
-    """Positions without a stop, and exits without a position."""
-    tradable = {account.code for account in visible_accounts(user).filter(pk__in=tradable_ids(user))}
-    found = []
+def _guarded(user: Any, tradable: Collection[int], now: datetime) -> list[Todo]:
+    """What the guardian finds wrong, position by position, and exits where there never was a position."""
+    found: list[Todo] = []
     for row in positions(user, now=now):
-        if row.guard is None or row.guard.under_way:
-            continue
-        if row.guard.bare:
-            found.append(
-                Todo(
-                    key=f"bare-{row.id}",
-                    css="amber",
-                    glyph="i-warn",
-                    title=_("%(symbol)s %(guard)s") % {"symbol": row.symbol, "guard": row.guard.text},
-                    detail=_value_words(row.value, row.currency, row.account),
-                    protect=(row.account_code, row.con_id) if row.account_code in tradable else None,
-                )
-            )
-        elif row.guard.orphans:
-            found.append(
-                Todo(
-                    key=f"orphan-{row.id}",
-                    css="pink",
-                    glyph="i-orphan",
-                    title=_("%(symbol)s %(guard)s") % {"symbol": row.symbol, "guard": row.guard.text},
-                    detail=_("No position is left to close; a fill would open one · %s") % row.account,
-                )
-            )
+        if row.guard is not None:
+            of = _About(f"{row.id}", row.symbol, row.account, row.account_code, row.con_id, _value_words(row.value, row.currency))
+            found += _alarms(row.guard, of, row.may_trade)
+    loose = loose_exits(visible_accounts(user))
+    judged = verdicts(loose, now)
+    for exit_order in {(order.account_id, order.contract_id): order for order in loose}.values():
+        guard, account, contract = guard_of(exit_order, judged), exit_order.account, exit_order.contract
+        if guard is not None:
+            of = _About(f"loose-{exit_order.pk}", contract.label, account.short, account.code, contract.con_id)
+            found += _alarms(guard, of, account.pk in tradable)
     return found
 
 
-def _value_words(value: str, currency: str, account: str) -> str:
-    if value == NOTHING:
-        return _("No working stop · %s") % account
-    return _("%(value)s %(currency)s without a working stop · %(account)s") % {"value": value, "currency": currency, "account": account}
+@dataclass(frozen=True)
+class _About:
+    """The position that a finding is about, in the words of its row."""
+
+    key: str
+    symbol: str
+    account: str
+    account_code: str
+    con_id: int
+    worth: str = ""
+
+
+def _alarms(guard: Guard, of: _About, may_trade: bool) -> Iterable[Todo]:
+    for finding in guard.findings:
+        if not finding.alarms:
+            continue
+        place = (of.account_code, of.con_id)
+        yield Todo(
+            key=f"{finding.kind}-{of.key}",
+            css="pink" if finding.css == "badge-orphan" else "amber",
+            glyph=finding.glyph,
+            title=f"{of.symbol} {finding.text}",
+            detail=" · ".join(part for part in (finding.sentence, of.worth, of.account) if part),
+            protect=place if may_trade and guard.is_plain and finding is guard.mends else None,
+            repair=(*place, finding.kind, finding.act) if may_trade else None,
+            is_guard=True,
+        )
+
+
+def _value_words(value: str, currency: str) -> str:
+    return "" if value == NOTHING else _("worth %(value)s %(currency)s") % {"value": value, "currency": currency}

@@ -88,13 +88,15 @@ class OrderDetail:
     perm_ids: tuple[str, ...]
     commands: tuple[CommandRow, ...]
     incidents: tuple[IncidentRow, ...]
+    again_for: str  # the lost order that this one was sent again for
+    again_as: tuple[str, ...]
 
 
 def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -> OrderDetail | None:
     """Everything about an order in an account `user` may see; None where there is none."""
     now = now or timezone.now()
     found = OrderRecord.objects.filter(account__in=visible_accounts(user), client_order_id=client_order_id)
-    order = found.select_related(*ROW_RELATIONS, "parent").first()
+    order = found.select_related(*ROW_RELATIONS, "parent", "resend_of").first()
     if order is None:
         return None
     context = Context.load(user, [order], now)
@@ -128,6 +130,8 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
         perm_ids=tuple(str(row.perm_id) for row in ids if row.perm_id),
         commands=tuple(_command(command, zone) for command in _with_actor(order)),
         incidents=tuple(_incident(incident, zone) for incident in Incident.objects.filter(order=order)),
+        again_for=order.resend_of.client_order_id if order.resend_of is not None else "",
+        again_as=tuple(order.resends.order_by("pk").values_list("client_order_id", flat=True)),
     )
 
 
@@ -241,6 +245,7 @@ _KINDS: dict[str, str | Promise] = {
     "order.absent": gettext_lazy("Not found at the broker"),
     "order.message": gettext_lazy("Message from the broker"),
     "order.concluded": gettext_lazy("Ended by a person"),
+    "order.inquired": gettext_lazy("Asked for again"),
     "order.seen": gettext_lazy("Looked at by a person"),
     "order.adopted": gettext_lazy("Adopted"),
     "modify.asked": gettext_lazy("Change asked"),

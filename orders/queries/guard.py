@@ -1,98 +1,151 @@
-"""How well a position is protected: the part of it that a stop would close, counted from the open orders.
+"""The guardian's verdict on a position as the screens show it: a badge, a sentence for each finding, and the one press that mends it.
 
-The rule it keeps: only what IB has accepted protects. An order that is pending, sent, unknown or being cancelled does not count, nor does a
-child whose parent has not filled.
+The rule it keeps: the badge is the gravest finding and never more cheerful than the rules; what is asked for and not yet done looks so.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-from orders.models import BrokerCommand, OrderRecord, Position
-from orders.queries.show import quantity
-from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role, Side
+from orders.models import Account, OrderRecord, Position
+from orders.queries.holdings import Key, holdings
+from orders.queries.show import Moment, quantity
+from orders.rules.guardian import Finding, Kind, Verdict, judge
+from orders.rules.mending import Protect
 
-Exits = Mapping[tuple[int, int], list[OrderRecord]]
-"""Open orders by (account, contract)."""
+Verdicts = dict[Key, Verdict]
 
-ON_THE_WAY = frozenset({OrderStatus.PENDING, OrderStatus.SENT})
 
-STOPS = ("STP", "STP LMT", "TRAIL", "TRAIL LIMIT")
+@dataclass(frozen=True)
+class Badge:
+    """How a kind of finding looks, and what the press that mends it is called."""
+
+    word: str | Promise
+    css: str
+    glyph: str
+    act: str | Promise = ""
+
+
+BADGES: dict[Kind, Badge] = {
+    Kind.UNPROTECTED: Badge(_("unprotected %s"), "badge-bare", "i-warn", _("Protect")),
+    Kind.UNDER_PROTECTED: Badge(_("unprotected %s"), "badge-bare", "i-warn", _("Protect")),
+    Kind.ORPHAN: Badge(_("orphan exit %s"), "badge-orphan", "i-orphan", _("Repair")),
+    Kind.HELD: Badge(_("stop held %s"), "badge-bare", "s-held", _("Look")),
+    Kind.DRIFTED: Badge(_("drifted %s"), "badge-bare", "i-warn", _("Repair")),
+    Kind.EXPIRING: Badge(_("expiring %s"), "badge-bare", "i-warn", _("Extend")),
+    Kind.PROTECTING: Badge(_("protecting %s"), "badge-sent", "s-sent"),
+    Kind.CLOSING: Badge(_("closing %s"), "badge-sent", "s-sent"),
+    Kind.PROTECTED: Badge(_("protected %s"), "badge-ok", "i-shield"),
+}
+LEAVING = Badge(_("exit leaving %s"), "badge-sent", "s-sent")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One finding, spelled out. `act` is the word on its button; `kind` names it in addresses."""
+
+    kind: str
+    text: str
+    css: str
+    glyph: str
+    sentence: str
+    act: str
+    alarms: bool
 
 
 @dataclass(frozen=True)
 class Guard:
-    """A badge: `css` is its colour role; `bare` is the quantity no stop covers; `orphans` the exits that nothing is left to close for."""
+    """The badge of the gravest finding, and all of them. `bare` is what no working stop covers, `wanting` what a new pair would be for."""
 
     text: str
     css: str
     glyph: str
+    findings: tuple[Shown, ...]
     bare: Decimal = Decimal(0)
+    wanting: Decimal = Decimal(0)
     orphans: Decimal = Decimal(0)
-    under_way: bool = False  # an order that will close or cover it has been sent or is about to be
+    under_way: bool = False
     closing: bool = False
+    is_plain: bool = False  # a new pair alone mends it: the form with the prices is the place
+
+    @property
+    def sentence(self) -> str:
+        return " ".join(finding.sentence for finding in self.findings)
+
+    @property
+    def mends(self) -> Shown | None:
+        """The gravest finding that a person is asked to mend."""
+        return next((finding for finding in self.findings if finding.alarms), None)
 
 
-def open_exits(positions: Iterable[Position]) -> Exits:
-    """The open orders in the contracts of these positions, with `cancel_asked` set on those that a cancel is out for: two queries."""
-    keys = {(position.account_id, position.contract_id) for position in positions}
-    accounts, contracts = {account for account, _contract in keys}, {contract for _account, contract in keys}
-    found = OrderRecord.objects.filter(account__in=accounts, contract__in=contracts, status__in=[status.value for status in OPEN])
-    orders = list(found.select_related("parent"))
-    asked = set(
-        BrokerCommand.objects.filter(
-            order__in=[order.pk for order in orders], kind=CommandKind.CANCEL, state__in=[state.value for state in OPEN_COMMANDS]
-        ).values_list("order", flat=True)
-    )
-    exits: dict[tuple[int, int], list[OrderRecord]] = defaultdict(list)
-    for order in orders:
-        order.cancel_asked = order.pk in asked  # type: ignore[attr-defined]
-        exits[order.account_id, order.contract_id].append(order)
-    return exits
+def verdicts(rows: Iterable[Position | OrderRecord], now: datetime | None = None) -> Verdicts:
+    """The verdict on each position (or loose exit), all of them in a handful of queries."""
+    return {key: judge(holding) for key, holding in holdings(rows, now or timezone.now()).items()}
 
 
-def guard_of(position: Position, exits: Exits) -> Guard | None:
+def guard_of(row: Position | OrderRecord, found: Verdicts) -> Guard | None:
     """The badge of a position; None where there is nothing held and nothing left over."""
-    orders = exits.get((position.account_id, position.contract_id), [])
-    held = position.quantity
-    if not held:
-        return _orphans([order for order in orders if order.role in (Role.STOP_LOSS, Role.TAKE_PROFIT)])
-    way_out = Side.SELL if held > 0 else Side.BUY
-    leaving = [order for order in orders if order.side == way_out]
-    if any(order.role == Role.CLOSE for order in leaving):
-        return Guard(_("closing %s") % quantity(abs(held)), "badge-sent", "s-sent", under_way=True, closing=True)
-    bare = max(abs(held) - _covered(leaving, WORKING), Decimal(0))
-    if not bare:
-        return Guard(_("protected %s") % quantity(abs(held)), "badge-ok", "i-shield")
-    if abs(held) <= _covered(leaving, WORKING | ON_THE_WAY):
-        return Guard(_("protecting %s") % quantity(bare), "badge-sent", "s-sent", bare=bare, under_way=True)
-    return Guard(_("unprotected %s") % quantity(bare), "badge-bare", "i-warn", bare=bare)
-
-
-def _covered(orders: Collection[OrderRecord], statuses: Collection[OrderStatus]) -> Decimal:
-    """What stops in these statuses would close. Stops of one OCA group stand for one another: the largest counts."""
-    groups: dict[object, Decimal] = {}
-    for order in orders:
-        if order.order_type not in STOPS or order.state not in statuses or order.cancel_asked:  # type: ignore[attr-defined]
-            continue
-        amount = order.remaining_quantity
-        if order.parent is not None:
-            amount = min(amount, order.parent.filled_quantity)
-        key: object = order.oca_group_id if order.oca_group_id and order.parent_id is None else ("order", order.pk)
-        groups[key] = max(groups.get(key, Decimal(0)), amount)
-    return sum(groups.values(), Decimal(0))
-
-
-def _orphans(orders: Collection[OrderRecord]) -> Guard | None:
-    """Exits without a position would open one when they fill. A child of an entry that still waits is no orphan."""
-    left = [order for order in orders if order.parent is None or not order.parent.is_open]
-    if not left:
+    verdict = found.get((row.account_id, row.contract_id), Verdict())
+    gravest = verdict.gravest
+    if gravest is None:
         return None
-    amount = max(order.remaining_quantity for order in left)
-    return Guard(_("orphan exit %s") % quantity(amount), "badge-orphan", "i-orphan", orphans=amount)
+    shown = tuple(_shown(finding, row.account) for finding in verdict.findings)
+    pair = verdict.of(Kind.UNPROTECTED) or verdict.of(Kind.UNDER_PROTECTED)
+    orphan = verdict.of(Kind.ORPHAN)
+    coming = verdict.of(Kind.PROTECTING)
+    return Guard(
+        text=shown[0].text,
+        css=shown[0].css,
+        glyph=shown[0].glyph,
+        findings=shown,
+        bare=pair.quantity if pair else coming.quantity if coming else Decimal(0),
+        wanting=next((step.quantity for step in pair.steps if isinstance(step, Protect)), Decimal(0)) if pair else Decimal(0),
+        orphans=orphan.quantity if orphan else Decimal(0),
+        under_way=pair is None and gravest.kind in (Kind.PROTECTING, Kind.CLOSING),
+        closing=verdict.of(Kind.CLOSING) is not None,
+        is_plain=_is_plain(gravest),
+    )
+
+
+def _is_plain(finding: Finding) -> bool:
+    """Whether a new pair at the desk's template is all that it takes."""
+    return [step == Protect(step.quantity) for step in finding.steps if isinstance(step, Protect)] == [True] and len(finding.steps) == 1
+
+
+def guard_for(row: Position | OrderRecord, now: datetime | None = None) -> Guard | None:
+    """The badge of one position, read for it alone."""
+    return guard_of(row, verdicts([row], now))
+
+
+def _shown(finding: Finding, account: Account) -> Shown:
+    badge = LEAVING if finding.under_way else BADGES[finding.kind]
+    sentence = finding.text
+    if finding.at is not None:
+        sentence = f"{sentence[:-1]} ({Moment(finding.at, account.time_zone).full})."
+    return Shown(
+        kind=finding.kind.name.lower(),
+        text=str(badge.word) % quantity(finding.quantity),
+        css=badge.css,
+        glyph=badge.glyph,
+        sentence=sentence,
+        act=str(badge.act) if finding.alarms else "",
+        alarms=finding.alarms,
+    )
+
+
+def words_of(row: Position | OrderRecord, verdict: Verdict) -> list[tuple[str, str]]:
+    """(badge, sentence) of every finding, for the command line."""
+    return [(shown.text, shown.sentence) for shown in (_shown(finding, row.account) for finding in verdict.findings)]
+
+
+def kind_named(word: Any) -> Kind | None:
+    """The kind that an address names; None for any other word."""
+    return Kind.__members__.get(str(word).upper())

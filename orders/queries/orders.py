@@ -7,7 +7,7 @@ a child lives.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from orders.models import Account, BrokerCommand, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.marks import LEGS, SIDE_CSS, Mark, order_mark
 from orders.queries.show import NOTHING, Moment, Ticks, age, initials, quantity
+from orders.queries.unknown import evidence, is_lost
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
 from orders.rules.terms import CommandKind, OrderType, Role, Side, plain
 from orders.trading_day import trading_day
@@ -66,6 +67,9 @@ class OrderRow:
     needs_attention: bool
     can_change: bool
     can_cancel: bool
+    may_tend: bool
+    can_send_again: bool
+    evidence: tuple[str, ...]
     kin: str = ""
     oca: str = ""
 
@@ -94,13 +98,14 @@ class Context:
     tradable: frozenset[int]
     ticks: Ticks
     commands: Mapping[int, Sequence[BrokerCommand]] = field(default_factory=dict)
+    evidence: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, user: Any, orders: Iterable[OrderRecord], now: datetime) -> Context:
+    def load(cls, user: Any, orders: Collection[OrderRecord], now: datetime) -> Context:
         found: dict[int, list[BrokerCommand]] = defaultdict(list)
         for command in BrokerCommand.objects.filter(order__in=[order.pk for order in orders]).order_by("id"):
             found[command.order_id].append(command)
-        return cls(now, tradable_ids(user), Ticks.load(), found)
+        return cls(now, tradable_ids(user), Ticks.load(), found, evidence(orders))
 
     def open_commands(self, order: OrderRecord) -> dict[str, BrokerCommand]:
         return {command.kind: command for command in self.commands.get(order.pk, ()) if command.is_open}
@@ -157,6 +162,9 @@ def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str =
         can_change=tradable and not order.is_external and _may_change(order) and CommandKind.CANCEL not in commands and change is None,
         # Of an order placed elsewhere too: whether this client may cancel it, the manager knows and says.
         can_cancel=tradable and order.is_open and CommandKind.CANCEL not in commands,
+        may_tend=tradable,
+        can_send_again=tradable and is_lost(order),
+        evidence=context.evidence.get(order.pk, ()),
         kin=kin,
         oca=oca,
     )

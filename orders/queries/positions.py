@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from orders.models import Account, OrderRecord, Position, PositionValue
 from orders.queries.access import tradable_ids, visible_accounts
-from orders.queries.guard import Exits, Guard, guard_of, open_exits
+from orders.queries.guard import Guard, Verdicts, guard_of, verdicts
 from orders.queries.quotes import is_old, quote_of
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
 from orders.rules.lifecycle import OPEN
@@ -46,7 +46,9 @@ class PositionRow:
     guard: Guard | None
     reported: Moment
     can_protect: bool
+    can_repair: bool
     can_close: bool
+    may_trade: bool
 
     @property
     def unit_id(self) -> str:
@@ -72,14 +74,14 @@ def positions(
     )
     found = found.filter(~Q(quantity=0) | Exists(left_over))
     held = list(found.select_related("account", "contract", "contract__quote", "values"))
-    exits, ticks, tradable = open_exits(held), Ticks.load(), tradable_ids(user)
-    rows = [position_row(position, exits, ticks, position.account_id in tradable, now) for position in held]
+    found_out, ticks, tradable = verdicts(held, now), Ticks.load(), tradable_ids(user)
+    rows = [position_row(position, found_out, ticks, position.account_id in tradable, now) for position in held]
     return sorted((row for row in rows if row is not None), key=lambda row: (row.symbol, row.account_code))
 
 
-def position_row(position: Position, exits: Exits, ticks: Ticks, may_trade: bool, now: datetime) -> PositionRow | None:
+def position_row(position: Position, found_out: Verdicts, ticks: Ticks, may_trade: bool, now: datetime) -> PositionRow | None:
     """Spells out one position; None where nothing is held and nothing is left over."""
-    guard = guard_of(position, exits)
+    guard = guard_of(position, found_out)
     if not position.quantity and guard is None:
         return None
     contract, account = position.contract, position.account
@@ -106,5 +108,7 @@ def position_row(position: Position, exits: Exits, ticks: Ticks, may_trade: bool
         guard=guard,
         reported=Moment(position.reported_at, account.time_zone),
         can_protect=may_trade and guard is not None and bool(guard.bare) and not guard.under_way,
+        can_repair=may_trade and guard is not None and guard.mends is not None,
         can_close=may_trade and bool(position.quantity) and not (guard is not None and guard.closing),
+        may_trade=may_trade,
     )

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from orders.models import Account, Contract, OrderRecord, Position, Quote, Watch
 from orders.queries.access import visible_accounts
-from orders.queries.guard import Guard, guard_of, open_exits
+from orders.queries.guard import Guard, guard_for
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, quantity, signed
 from orders.rules.lifecycle import OPEN
 from orders.rules.terms import plain
@@ -141,7 +141,7 @@ def quote(user: Any, account: Account | None, contract_pk: int | str, now: datet
     position = working = None
     if account is not None:
         seen = visible_accounts(user).filter(pk=account.pk)
-        position = Position.objects.filter(account__in=seen, contract=contract).first()
+        position = Position.objects.filter(account__in=seen, contract=contract).select_related("account").first()
         working = OrderRecord.objects.filter(account__in=seen, contract=contract, status__in=[status.value for status in OPEN]).count()
     held = position if position and position.quantity else None
     if held is not None:
@@ -170,7 +170,7 @@ def _ticket_quote(contract: Contract, quote: Quote | None, held: Position | None
         is_old=is_old(quote, now),
         position=signed(held.quantity) if held else "0",
         average=ticks.average(contract, held.entry_price) if held else NOTHING,
-        guard=guard_of(held, open_exits([held])) if held else None,
+        guard=guard_for(held, now) if held else None,
         working=working,
     )
 

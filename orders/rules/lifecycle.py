@@ -28,6 +28,10 @@ TERMINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJ
 OPEN = frozenset(OrderStatus) - TERMINAL
 
 
+NOT_AT_THE_BROKER = "not at the broker"
+"""The text of an UNKNOWN order that two complete snapshots, at least 10 s apart, lacked: a person may close it, or send it again."""
+
+
 class Evidence(StrEnum):
     """What a step rests on. For a terminal status it is kept as the status's basis."""
 

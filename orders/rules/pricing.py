@@ -106,3 +106,25 @@ def check_quantity(quantity: Decimal, *, min_size: Decimal, size_increment: Deci
         raise TicketError("quantity", f"must be at least {min_size.normalize():f}")
     if size_increment > 0 and quantity % size_increment != 0:
         raise TicketError("quantity", f"must be a multiple of {size_increment.normalize():f}")
+
+
+@dataclass(frozen=True)
+class ExitPrices:
+    """Where a stop and a target go, and what they are counted from."""
+
+    base: Decimal
+    stop: Decimal
+    target: Decimal
+    from_market: bool  # the entry's own prices lie through the market, so they are counted from there
+
+
+def exit_prices(
+    entry: Decimal, market: Decimal | None, *, is_long: bool, stop_loss: Decimal, profit_target: Decimal, rule: PriceRule
+) -> ExitPrices:
+    """Exits around the entry; around the market where it has left them behind already: a stop there would go off at once."""
+    sign = 1 if is_long else -1
+    stop, target = stop_and_target(entry, is_long=is_long, stop_loss=stop_loss, profit_target=profit_target, rule=rule)
+    if market is None or (stop * sign < market * sign < target * sign):
+        return ExitPrices(entry, stop, target, from_market=False)
+    stop, target = stop_and_target(market, is_long=is_long, stop_loss=stop_loss, profit_target=profit_target, rule=rule)
+    return ExitPrices(market, stop, target, from_market=True)

@@ -26,10 +26,13 @@ DONE = {
     "cancel": lambda s, o: [o.client_order_id],
     "conclude": lambda s, o: [o.client_order_id],
     "seen": lambda s, o: [o.client_order_id],
+    "ask_again": lambda s, o: [o.client_order_id],
+    "send_again": lambda s, o: [o.client_order_id],
     "adopt": lambda s, o: [o.client_order_id],
     "cancel_all": lambda s, o: [s.account.code],
     "close": lambda s, o: [s.account.code, s.contract.con_id],
     "protect": lambda s, o: [s.account.code, s.contract.con_id],
+    "repair": lambda s, o: [s.account.code, s.contract.con_id],
 }
 # Addresses that are the user's own: they answer everybody, with what he may see.
 OWN = (
@@ -128,7 +131,7 @@ def _scope(name: str, seats: Seats, order: OrderRecord) -> str:
 def test_a_panel_shows_a_viewer_the_account_without_acts(seats: Seats, order: OrderRecord, name: str) -> None:
     answer = signed_in(seats.viewer).get(reverse("panel", args=[name]), {"account": "DU1000417", "scope": _scope(name, seats, order)})
     assert answer.status_code == 200
-    for act in ("/cancel/", "/change/", "/close/", "/protect/", "/cancel-all/"):
+    for act in ("/cancel/", "/change/", "/close/", "/protect/", "/repair/", "/send-again/", "/ask-again/", "/cancel-all/"):
         assert act not in answer.content.decode()
 
 

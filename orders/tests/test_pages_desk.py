@@ -152,8 +152,11 @@ def every_page(seats: Seats, client: Client) -> dict[str, str]:
     seats.position("60")
     order = seats.order()
     addresses = [reverse(name) for name in PAGES] + [f"{reverse('desk')}?con_id={seats.contract.con_id}"]
-    addresses += [reverse(name, args=[order.client_order_id]) for name in ("order", "change", "cancel", "conclude", "seen", "adopt")]
-    addresses += [reverse(name, args=[seats.account.code, seats.contract.con_id]) for name in ("close", "protect")]
+    addresses += [
+        reverse(name, args=[order.client_order_id])
+        for name in ("order", "change", "cancel", "conclude", "seen", "adopt", "send_again", "ask_again")
+    ]
+    addresses += [reverse(name, args=[seats.account.code, seats.contract.con_id]) for name in ("close", "protect", "repair")]
     addresses.append(reverse("cancel_all", args=[seats.account.code]))
     pages = {address: words(client.get(address)) for address in addresses}
     return {**pages, "login": words(Client().get(reverse("login")))}
@@ -178,8 +181,8 @@ def test_a_dialog_over_the_desk_uses_no_id_of_the_desk(seats: Seats, client: Cli
     order = seats.order()
     desk = Reader()
     desk.feed(words(client.get(reverse("desk"), {"con_id": seats.contract.con_id})))
-    addresses = [reverse(name, args=[order.client_order_id]) for name in ("change", "cancel", "conclude")]
-    addresses += [reverse(name, args=[seats.account.code, seats.contract.con_id]) for name in ("close", "protect")]
+    addresses = [reverse(name, args=[order.client_order_id]) for name in ("change", "cancel", "conclude", "send_again", "ask_again")]
+    addresses += [reverse(name, args=[seats.account.code, seats.contract.con_id]) for name in ("close", "protect", "repair")]
     for address in addresses:
         dialog = Reader()
         dialog.feed(words(client.get(address, HTTP_HX_REQUEST="true")))

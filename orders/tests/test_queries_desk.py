@@ -196,8 +196,8 @@ def test_incidents_bare_positions_and_orphans_are_told(seats: Seats) -> None:
     Incident.objects.create(kind="old", account=seats.account, text="Done with.", opened_at=seats.now, closed_at=seats.now)
     seats.position("60")
     told = [(item.title, item.protect is not None) for item in queries.attention(seats.trader).items]
-    assert told == [("Late fill", False), ("AAPL unprotected 60", True)]
-    assert queries.attention(seats.viewer).items[1].protect is None
+    assert told == [("AAPL unprotected 60", True), ("Late fill", False)], "a position without a stop is graver than what has been"
+    assert queries.attention(seats.viewer).items[0].protect is None
 
 
 def test_it_covers_every_account_one_may_see_and_no_other(seats: Seats) -> None:

@@ -25,8 +25,11 @@ from django.utils import timezone
 from orders import inquiries
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
-from orders.models import Account, BrokerCommand, Contract, Inquiry, OrderRecord, Quote
+from orders.models import Account, BrokerCommand, Contract, Inquiry, OrderRecord, Position, Quote
 from orders.queries.access import tradable_accounts
+from orders.queries.guard import verdicts, words_of
+from orders.queries.holdings import loose_exits
+from orders.rules.guardian import ALARMING, Kind
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OcaType, Side, TimeInForce, plain
 from orders.trading_day import trading_day
@@ -93,6 +96,14 @@ class Command(BaseCommand):
         child.add_argument("--gtc", action="store_true")
         writing("cancel", "cancel one order").add_argument("order", help="client order id, or its last characters")
         writing("cancel-all", "cancel every open order that the user may cancel (of --account, where given)")
+        verb("guard", "every position against the protection that works for it")
+        child = writing("repair", "do what mends the guardian's finding on a position")
+        _instrument(child)
+        child.add_argument("--kind", choices=[kind.name.lower() for kind in Kind if kind in ALARMING], help="which finding (the gravest)")
+        child.add_argument("--stop-only", action="store_true", help="of a new pair the stop alone")
+        child = writing("send-again", "a new order for one that is not at the broker, which ends by this")
+        child.add_argument("order", help="client order id, or its last characters")
+        child.add_argument("--reason", required=True, help="what was seen at the broker")
         _instrument(writing("close", "cancel a position's exits, wait for that, then close it at the market"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -197,6 +208,35 @@ class Command(BaseCommand):
     def do_close(self, manager: OrderManager, **options: Any) -> None:
         account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
         self._report([manager.close_position(account, contract, key=_key(options))], options["wait"])
+
+    def do_guard(self, manager: OrderManager, **options: Any) -> None:
+        account = self._account(manager, options["account"], required=False)
+        accounts = [account] if account is not None else manager.accounts()
+        now = timezone.now()
+        rows = [
+            *Position.objects.filter(account__in=accounts).select_related("account", "contract", "contract__quote"),
+            *loose_exits(accounts),
+        ]
+        found = verdicts(rows, now)
+        self._table(
+            ("ACCOUNT", "SYMBOL", "VERDICT", "WHY"),
+            [
+                (row.account.code, row.contract.label, badge, sentence)
+                for row in {(row.account_id, row.contract_id): row for row in rows}.values()
+                for badge, sentence in words_of(row, found[row.account_id, row.contract_id])
+            ],
+        )
+
+    def do_repair(self, manager: OrderManager, **options: Any) -> None:
+        account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
+        kind = Kind[options["kind"].upper()] if options["kind"] else None
+        with_target = not options["stop_only"]
+        orders = manager.repair_protection(account, contract, key=_key(options), kind=kind, with_target=with_target)
+        self._report(orders, options["wait"])
+
+    def do_send_again(self, manager: OrderManager, **options: Any) -> None:
+        orders = manager.send_again(self._order(manager, options["order"]), key=_key(options), reason=options["reason"])
+        self._report(orders, options["wait"])
 
     # --- finding what a word means ------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from orders.models import Account, Submission
 from orders.pages.forms import Stamp, is_too_old
 from orders.pages.permissions import current_account
-from orders.queries import tradable_ids, visible_accounts
+from orders.queries import gateway, tradable_ids, visible_accounts
 from orders.queries.show import initials
 
 REFUSED_STATUS = 422
@@ -59,7 +59,7 @@ def page(request: HttpRequest, template: str, section: str, context: dict[str, A
 def ask(request: HttpRequest, name: str, section: str, context: dict[str, Any], *, refused: bool = False) -> HttpResponse:
     """A question before an act: `ask/_<name>.html` as a dialog over the page for htmx, as a page of its own without."""
     status = REFUSED_STATUS if refused else 200
-    context = {"stamp": Stamp.fresh(timezone.now()), **context, "body": f"ask/_{name}.html"}
+    context = {"stamp": Stamp.fresh(timezone.now()), "pill": gateway(), **context, "body": f"ask/_{name}.html"}
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "ask/dialog.html", context, status=status)
     return page(request, "ask/page.html", section, context, status=status)

@@ -18,13 +18,16 @@ from django.views.decorators.http import require_GET, require_http_methods
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
 from orders.manager.changing import in_scope
+from orders.manager.resending import lost_unit
 from orders.models import Account, Contract, OrderRecord
 from orders.pages.forms import ChangeForm, add_refusal
 from orders.pages.permissions import account_or_404, order_or_404, require_trade
-from orders.pages.views.frame import ask, done, page, too_old
-from orders.queries import order_detail
+from orders.pages.views.frame import ask, done, page, too_old, was_sent_before
+from orders.pages.views.ticket import accepted_words
+from orders.queries import gateway, order_detail
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, quantity
+from orders.queries.unknown import evidence
 from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role
 
@@ -235,6 +238,56 @@ def conclude(request: HttpRequest, client_order_id: str) -> HttpResponse:
         "asks_reason": True,
     }
     return _tend(request, record, tended, "conclude", lambda manager, key, reason: manager.conclude_cancelled(record, reason, key=key))
+
+
+@require_http_methods(["GET", "POST"])
+def send_again(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """A new order with the terms of one that is not at the broker; the old one ends by the same word."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    reason = request.POST.get("reason", "")[:300]
+    problems: list[str] = []
+    if request.method == "POST":
+        pill = gateway()
+        problems = too_old(request)
+        if not problems and not pill.may_place and not was_sent_before(request):
+            problems = [_("Nothing was sent: %s") % pill.reason]
+        if not problems:
+            try:
+                made = OrderManager(request.user).send_again(record, key=request.POST.get("key", ""), reason=reason)
+            except (Refused, IllegalTransition) as error:
+                problems = [str(error)]
+            else:
+                return done(request, accepted_words(made), _url(made[0]), link=made[0].client_order_id)
+    try:
+        lines = _again_lines(lost_unit(record))
+    except Refused as refused:
+        lines, problems = [], problems or [str(refused)]
+    context = {"order": record, "words": _words(record), "problems": problems, "lines": lines, "reason": reason, "account": record.account}
+    context["evidence"] = evidence([record]).get(record.pk, ())
+    return ask(request, "send_again", "history", context, refused=request.method == "POST")
+
+
+def _again_lines(unit: list[OrderRecord]) -> list[str]:
+    """What sending again does, one sentence each."""
+    ticks = Ticks.load()
+    words = [_("%s ends here, on your word that it is not at the broker.") % order.client_order_id for order in unit]
+    words += [_("Sent as a new order: %s") % f"{order.side} {terms_words(order, ticks)}" for order in unit]
+    if unit[0].filled_quantity:
+        words.append(_("Of it only the %s that had not filled.") % quantity(unit[0].remaining_quantity))
+    words.append(_("It is checked like any new order, against the limits and a fresh quote."))
+    words.append(_("Should the first live after all, its fills are counted and an incident on both says so: then you have two."))
+    return words
+
+
+@require_http_methods(["GET", "POST"])
+def ask_again(request: HttpRequest, client_order_id: str) -> HttpResponse:
+    """Asks the broker for its lists now."""
+    record = order_or_404(request, client_order_id)
+    require_trade(request, record.account)
+    lines = [_("The broker is asked for its open orders, completed orders and executions now. Nothing else is sent.")]
+    tended = {"title": _("Ask IB again about %s") % _words(record), "lines": lines, "button": _("Ask now"), "asks_reason": False}
+    return _tend(request, record, tended, "ask_again", lambda manager, key, reason: manager.ask_again(record, key=key))
 
 
 @require_http_methods(["GET", "POST"])

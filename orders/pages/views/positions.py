@@ -24,7 +24,7 @@ from orders.pages.permissions import position_or_404, require_trade
 from orders.pages.views.frame import ask, done, too_old, was_sent_before
 from orders.pages.views.ticket import accepted_words
 from orders.queries import gateway
-from orders.queries.guard import guard_of, open_exits
+from orders.queries.guard import guard_for
 from orders.queries.orders import terms_words
 from orders.queries.quotes import quote_of
 from orders.queries.show import Ticks, number, quantity, signed
@@ -115,8 +115,8 @@ def _protected(request: HttpRequest, form: ProtectForm, position: Position) -> l
 
 def _suggested(position: Position) -> dict[str, str]:
     """What is not protected yet, from the average cost."""
-    guard = guard_of(position, open_exits([position]))
-    bare = guard.bare if guard is not None and guard.bare else abs(position.quantity)
+    guard = guard_for(position)
+    bare = (guard.wanting or guard.bare if guard is not None else None) or abs(position.quantity)
     return {"quantity": plain(bare), "entry_price": plain(kept(position.entry_price)), "stop_percent": "2", "target_percent": "8"}
 
 
@@ -153,7 +153,7 @@ def _facts(position: Position) -> dict[str, Any]:
         "held": signed(position.quantity),
         "average": shown.average(contract, position.entry_price),
         "last": shown.price(contract, quote.last if quote else None),
-        "guard": guard_of(position, open_exits([position])),
+        "guard": guard_for(position),
         "is_long": position.quantity > 0,
     }
 

@@ -1,0 +1,132 @@
+"""Mending what the guardian found: the steps of one finding, in one transaction, through the same checks as everything else.
+
+The rule it keeps: nothing is mended by itself. What is done is what the person was shown; where the position or its orders have moved on
+since, nothing is, and he looks again. What must be cancelled first is gone before the new exits are sent, and they take what is left then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from orders import checks, contracts
+from orders.book import OpenBook
+from orders.errors import Refused
+from orders.manager import changing
+from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
+from orders.manager.submissions import refuse
+from orders.models import BrokerCommand, OrderRecord, Position
+from orders.queries.guard import verdicts
+from orders.queries.holdings import guarded, market_price
+from orders.rules.guardian import Finding, Kind
+from orders.rules.mending import Cancel, Change, Protect, spell
+from orders.rules.pricing import ExitPrices, exit_prices, kept
+from orders.rules.terms import OcaType, OrderTerms, OrderType, Role, Side, TimeInForce
+from orders.rules.tickets import OcaExitTicket, check_oca_exit
+
+STOP_LOSS, PROFIT_TARGET = Decimal("0.02"), Decimal("0.08")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for: of which kind (the gravest where None), the steps that were shown, and what may be chosen of a new pair."""
+
+    kind: Kind | None = None
+    plan: str = ""
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+    with_target: bool = True
+
+
+def repair(b: OpenBook, placing: Placing, wanted: Wanted) -> list[OrderRecord]:
+    """Does the steps of the finding; gives the orders concerned, new ones last.
+
+    Raises `Refused`: NO_PERMISSION, NOTHING_TO_REPAIR, CANNOT_REPAIR with what to do instead, PLAN_CHANGED where it is not what was shown,
+    or what any order, change or cancel would be refused for.
+    """
+    changing.refuse_stranger(b, placing.user, placing.account)
+    finding = _finding(b, placing, wanted)
+    steps = finding.steps
+    if wanted.plan and wanted.plan != spell(steps):
+        raise Refused("PLAN_CHANGED", "The position or its orders have moved on since this was shown. Nothing was done; look again.")
+    touched = [changing.load(_pk(step.order)) for step in steps if isinstance(step, Cancel)]
+    pair = next((step for step in steps if isinstance(step, Protect)), None)
+    if pair is not None:
+        return [*touched, *_place(b, placing, wanted, pair, touched)]
+    for order in touched:
+        order.refresh_from_db()  # a withdrawn unit takes several with it
+        if order.is_open:
+            changing.ask_cancel(b, placing.user, order)
+    return [*touched, *(_change(b, placing, step) for step in steps if isinstance(step, Change))]
+
+
+def _finding(b: OpenBook, placing: Placing, wanted: Wanted) -> Finding:
+    row = guarded(placing.account, placing.contract)
+    found = verdicts([row], b.now).get((placing.account.pk, placing.contract.pk)) if row is not None else None
+    findings = [finding for finding in (found.findings if found else ()) if finding.alarms]
+    finding = next((one for one in findings if wanted.kind in (None, one.kind)), None)
+    if finding is None:
+        raise Refused("NOTHING_TO_REPAIR", f"There is nothing to repair in {placing.contract.label} any more.")
+    if not finding.steps:
+        raise Refused("CANNOT_REPAIR", finding.wait)
+    return finding
+
+
+def _pk(client_order_id: str) -> int:
+    return OrderRecord.objects.values_list("pk", flat=True).get(client_order_id=client_order_id)
+
+
+def _change(b: OpenBook, placing: Placing, step: Change) -> OrderRecord:
+    """Asks for other terms, in place."""
+    order = changing.load(_pk(step.order))
+    values = {name: getattr(step, name) for name in ("quantity", "limit_price", "stop_price", "time_in_force")}
+    changing.modify(b, placing.user, order, **values)
+    return order
+
+
+# --- a new pair ---------------------------------------------------------------------------------------------------------------------------
+
+
+def prices_for(position: Position, step: Protect, market: Decimal | None) -> ExitPrices:
+    """The prices of a new pair: as they stood before, where that is known and the market has not left them behind; else the template."""
+    rule = contracts.ticks(position.contract)
+    if rule is None:
+        raise Refused("TICK_UNKNOWN", f"The price ticks of {position.contract.label} are not known yet; look the contract up first.")
+    is_long = position.quantity > 0
+    entry = kept(position.entry_price)
+    found = exit_prices(entry, market, is_long=is_long, stop_loss=STOP_LOSS, profit_target=PROFIT_TARGET, rule=rule)
+    sign = 1 if is_long else -1
+    stop, target = found.stop, found.target
+    if step.stop_price is not None and (market is None or step.stop_price * sign < market * sign):
+        stop = step.stop_price
+    if step.target_price is not None and (market is None or step.target_price * sign > market * sign):
+        target = step.target_price
+    return ExitPrices(found.base, stop, target, found.from_market)
+
+
+def _place(b: OpenBook, placing: Placing, wanted: Wanted, step: Protect, leaving: list[OrderRecord]) -> list[OrderRecord]:
+    """A stop and a target for the bare quantity, or the stop alone, after what makes room for them is gone."""
+    refuse(checks.permission(b, placing.user, placing.account))
+    position = guarded(placing.account, placing.contract)
+    if not isinstance(position, Position) or position.quantity == 0:
+        raise Refused("NO_POSITION", f"There is no position in {placing.contract.label} to protect yet.", field="contract")
+    found = prices_for(position, step, market_price(position.contract, b.now))
+    stop, target = wanted.stop_price or found.stop, wanted.target_price or found.target
+    side = Side.SELL if position.quantity > 0 else Side.BUY
+    check_oca_exit(OcaExitTicket(side, step.quantity, found.base, stop, target))
+    common = {"side": side, "quantity": step.quantity, "time_in_force": TimeInForce.GTC}
+    members = [Member(OrderTerms(order_type=OrderType.STOP, stop_price=stop, **common), Role.STOP_LOSS)]
+    if wanted.with_target:
+        members.append(Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=target, **common), Role.TAKE_PROFIT))
+    drafts = draft_orders(b, placing, members)
+    check_unit(b, placing, drafts, leaving=leaving)
+    for order in leaving:
+        order.refresh_from_db()
+        if order.is_open:
+            changing.ask_cancel(b, placing.user, order)
+    after = [order.client_order_id for order in leaving if OrderRecord.objects.get(pk=order.pk).is_open]
+    oca_type = OcaType.CANCEL_WITH_BLOCK if wanted.with_target else None
+    if not after:
+        return write_unit(b, placing, drafts, oca_type=oca_type)
+    rule = BrokerCommand.QuantityRule.POSITION
+    return write_unit(b, placing, drafts, oca_type=oca_type, after=after, quantity_rule=rule, claimable_at=None)

@@ -1,0 +1,92 @@
+"""Sending an order again that is not at the broker: a new order with the same terms, linked to the lost one, which ends on a person's word.
+
+The rule it keeps: never by itself, and never where the first may still be there. Closing the old one and placing the new one are one
+transaction, so that the two never count together; and the new one goes through the checks of any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from orders.book import OpenBook
+from orders.checks import Draft
+from orders.errors import Refused
+from orders.exposure import unprotected
+from orders.manager import tending
+from orders.manager.changing import refuse_stranger
+from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
+from orders.models import BrokerCommand, OrderRecord
+from orders.rules.lifecycle import NOT_AT_THE_BROKER, OrderStatus
+from orders.rules.terms import OcaType, Role, Side
+
+
+def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[OrderRecord]:
+    """The new orders of the unit, the one for `order` among them.
+
+    Raises `Refused`: NO_PERMISSION, REASON, EXTERNAL, NOT_LOST where two complete lists of the broker have not shown that it is not there,
+    UNIT_LIVES where another part of its unit does or did, or what any new order would be refused for.
+    """
+    refuse_stranger(b, user, order.account)
+    if not reason.strip():
+        raise Refused("REASON", "Say what you saw at the broker.", field="reason")
+    unit = lost_unit(order)
+    lost_terms = [replace(member.terms, quantity=member.remaining_quantity) for member in unit]
+    for member in unit:
+        tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
+    if unit[0].role == Role.CLOSE:
+        lost_terms = [replace(lost_terms[0], quantity=_left_to_close(unit[0]))]
+    placing = Placing(user=user, account=order.account, contract=order.contract, note=order.note, confirm_duplicate=True)
+    members = [
+        Member(terms, Role(member.role), is_child=member.parent_id is not None) for terms, member in zip(lost_terms, unit, strict=True)
+    ]
+    drafts = draft_orders(b, placing, members)
+    for draft, member in zip(drafts, unit, strict=True):
+        draft.order.resend_of = member
+    check_unit(b, placing, drafts)
+    return write_unit(b, placing, drafts, oca_type=_oca_type(unit), **_rule(drafts))
+
+
+def lost_unit(order: OrderRecord) -> list[OrderRecord]:
+    """The orders that go again with this one, entry first. Raises `Refused` where it, or a part of its unit, may not."""
+    if order.is_external:
+        raise Refused("EXTERNAL", "It was placed elsewhere; place it again there.")
+    if not is_lost(order):
+        words = "Only an order that two complete lists of the broker lacked is sent again; this one may still be there."
+        raise Refused("NOT_LOST", words if order.is_open else f"The order is {order.status} already.")
+    unit = list(
+        OrderRecord.objects.filter(unit_id=order.unit_id).select_related("account", "contract", "parent", "oca_group").order_by("pk")
+    )
+    for member in unit:
+        if member.pk != order.pk and (not is_lost(member) or member.filled_quantity):
+            had = " and has filled in part" if member.filled_quantity else ""
+            words = f"It was sent together with {member}, which is {member.status}{had}. Close this one, and place what is missing anew."
+            raise Refused("UNIT_LIVES", words)
+    if len(unit) > 1 and order.filled_quantity:
+        raise Refused("UNIT_LIVES", "A part of it has filled, so the whole is not sent again. Close it, and protect what is held.")
+    return unit
+
+
+def is_lost(order: OrderRecord) -> bool:
+    """UNKNOWN, and two complete snapshots lacked it."""
+    return order.state is OrderStatus.UNKNOWN and order.status_text == NOT_AT_THE_BROKER
+
+
+def _left_to_close(order: OrderRecord) -> Decimal:
+    """What a closing order would close now; at its claim it is worked out once more."""
+    left = unprotected(order.account, order.contract, Side(order.side))
+    if left == 0:
+        raise Refused("NO_POSITION", f"There is nothing left to close in {order.contract.label}. Close this order by hand instead.")
+    return left
+
+
+def _oca_type(unit: list[OrderRecord]) -> OcaType | None:
+    group = unit[0].oca_group
+    return OcaType(group.oca_type) if group is not None else None
+
+
+def _rule(drafts: list[Draft]) -> dict[str, Any]:
+    """A closing order takes its quantity from the position again."""
+    is_close = drafts[0].order.role == Role.CLOSE
+    return {"quantity_rule": BrokerCommand.QuantityRule.POSITION} if is_close else {}
