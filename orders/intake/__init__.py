@@ -164,6 +164,8 @@ def reconcile(
         with book(at=now) as b:
             snapshot.halt_where_many_are_missing(b, missing)
     asked = frozenset().union(*(outcome.ask for outcome in outcomes))
+    if executions.costs_are_due(now):
+        asked |= {Question.EXECUTIONS}
     return Reconciled(
         complete=taken.complete >= frozenset(Question),
         settled=len(doubtful - recovery.in_flight().keys()),

@@ -6,8 +6,10 @@ counts, whatever the order of arrival; filled quantity and average price are com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +20,10 @@ from orders.models import Account, CommissionReport, Event, Execution, OrderReco
 from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus
 from orders.rules.reports import CommissionReported, ExecutionReported, Question, Report
 from orders.rules.terms import plain
+
+SOUGHT_AFTER, SOUGHT_FOR = timedelta(seconds=30), timedelta(days=1)
+ONE_CHECK = timedelta(seconds=12)
+"""A little more than from one check of the open orders to the next, which is when it is looked for."""
 
 
 def split(exec_id: str) -> tuple[str, int]:
@@ -216,6 +222,20 @@ def _first_quantity(order: OrderRecord) -> Decimal:
     rows = first.data.get("rows", []) if first is not None else []
     said = [values["quantity"] for label, pk, values in rows if (label, pk) == (order._meta.label, order.pk) and "quantity" in values]
     return Decimal(said[0]) if said else Decimal(0)
+
+
+def costs_are_due(now: datetime) -> bool:
+    """Whether the list of executions is worth reading for a commission that was never told: half a minute after the fill was heard, and
+    again when twice as much time has passed, for a day. Only the list brings it, and some brokers name no cost at all."""
+    told = CommissionReport.objects.values("exec_id")
+    recent = Execution.objects.filter(counts=True, received_at__gt=now - SOUGHT_FOR, received_at__lte=now - SOUGHT_AFTER)
+    heard = recent.exclude(quantity=0).exclude(exec_id__in=told).values_list("received_at", flat=True)
+    return any(_is_turn(now - at) for at in heard)
+
+
+def _is_turn(age: timedelta) -> bool:
+    turns = age / SOUGHT_AFTER
+    return turns - 2 ** math.floor(math.log2(turns)) < ONE_CHECK / SOUGHT_AFTER
 
 
 def take_commission(work: Work, report: CommissionReported) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from orders.intake.status import ENDED_WORDS, LIVE_WORDS
 from orders.intake.work import Change, Work
 from orders.models import Account, BrokerId, Contract, OrderRecord
-from orders.rules.lifecycle import OrderStatus
+from orders.rules.lifecycle import TERMINAL, OrderStatus
 from orders.rules.limits import REDUCE_ONLY
 from orders.rules.reports import ContractFacts, OrderKey, Question
 from orders.rules.terms import Side
@@ -93,7 +93,7 @@ def record(change: Change, key: OrderKey) -> BrokerId | None:
     key = own_key(change.work, key)
     if key.ib_order_id and key.client_id == change.work.client_id:
         _record_order_id(change, key)
-    return _record_perm_id(change, key.perm_id)
+    return _record_perm_id(change, key.perm_id, surely=key.client_order_id == change.order.client_order_id)
 
 
 def live_elsewhere(change: Change, row: BrokerId | None) -> list[BrokerId]:
@@ -135,7 +135,8 @@ def _record_order_id(change: Change, key: OrderKey) -> None:
         _add(change, BrokerId(order=change.order, client_id=key.client_id, ib_order_id=key.ib_order_id))
 
 
-def _record_perm_id(change: Change, perm_id: int) -> BrokerId | None:
+def _record_perm_id(change: Change, perm_id: int, *, surely: bool) -> BrokerId | None:
+    """`surely`: the message carries our own name for the order, which outweighs what was concluded from an order id alone."""
     if not perm_id:
         return None
     row = next((row for row in change.names if row.perm_id == perm_id), None)
@@ -145,7 +146,9 @@ def _record_perm_id(change: Change, perm_id: int) -> BrokerId | None:
     if other is not None:
         whose = other.order.client_order_id
         change.incident("perm_id_taken", f"The broker gives perm id {perm_id} to this order; it belongs to {whose}.")
-        return None
+        if not surely or other.order.state in TERMINAL:
+            return None
+        _set(change, other, perm_id=None, word="")
     row = next((row for row in change.names if row.perm_id is None), None)
     if row is not None:
         _set(change, row, perm_id=perm_id)

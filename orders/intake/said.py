@@ -74,7 +74,7 @@ def take_terms(change: Change, terms: OrderTerms) -> None:
     if change.kind == "order.heard":
         change.kind = "order.terms"
     steps = ", ".join(f"{name.replace('_', ' ')} {_say(before[name])} → {_say(values[name])}" for name in differing)
-    change.text = (change.text or "The broker reports other terms: ") + steps
+    change.text = (change.text or "Changed at the broker, not from here (TWS or another client): ") + steps
     executions.judge_quantity(change)
 
 

@@ -52,6 +52,12 @@ def take_absence(work: Work, report: OrderAbsent) -> None:
 
 def _conclude(change: Change, report: OrderAbsent) -> None:
     order = change.order
+    if status.said_filled(change):
+        # It was executed, and no list tells of it any more: neither a cancel may be concluded nor a second order offered.
+        if order.state is not OrderStatus.UNKNOWN:
+            status.become(change, OrderStatus.UNKNOWN, Evidence.DOUBT, text=status.EXECUTIONS_MISSING)
+        change.attention(status.EXECUTIONS_TO_FIND)
+        return
     ended = order.time_in_force == TimeInForce.DAY and trading_day(order.account, order.sent_at or order.created_at).end <= report.taken_at
     if ended and order.state is not OrderStatus.SENT:
         status.become(change, OrderStatus.CANCELLED, Evidence.INFERRED, text="Its day has ended, and the broker does not know it any more.")

@@ -35,6 +35,7 @@ ENDED_WORDS = frozenset(word for word, status in WORDS.items() if status is Orde
 LIVE_WORDS = frozenset(word for word in WORDS if word not in ENDED_WORDS) | ON_THE_WAY_OUT
 
 EXECUTIONS_MISSING = "The broker says filled; executions are missing."
+EXECUTIONS_TO_FIND = "The broker says filled and tells no executions of it. Its statement has them; do not send the order again."
 
 _INCIDENTS: dict[tuple[OrderStatus, OrderStatus], tuple[str, str]] = {
     # (a legal step that a person must hear of) -> kind and sentence of its incident
@@ -61,6 +62,9 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
             _confirm(change)
         elif become(change, status, Evidence.BROKER, basis=basis) is Verdict.IGNORED and change.status is not status:
             return False
+        if change.status is OrderStatus.CANCELLED and change.order.state is not OrderStatus.CANCELLED and not change.text:
+            asked = change.order.pk and change.order.commands.filter(kind=CommandKind.CANCEL.value).exists()
+            change.text = "" if asked else "Cancelled at the broker; nobody had asked for it here."
         change.fields["why_held"] = clip(why_held, 40) if change.status not in TERMINAL else ""
     elif not word or change.status in TERMINAL:
         return False
@@ -105,6 +109,11 @@ def _outlived_its_code(change: Change, word: str) -> bool:
     closed_at = change.value("closed_at")
     is_late = closed_at is not None and change.now - closed_at > SETTLING
     return word == "PreSubmitted" and change.basis is Evidence.CODE and change.work.source == Source.RECONCILE and is_late
+
+
+def said_filled(change: Change) -> bool:
+    """Whether the broker said of the order that it filled, under any of its perm ids."""
+    return change.order.broker_status == "Filled" or any(row.word == "Filled" for row in change.names)
 
 
 def ask_for_fills(change: Change) -> None:

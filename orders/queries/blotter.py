@@ -53,7 +53,8 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class Sums:
-    """Totals of everything that is filtered, money by currency; `missing` executions have no commission report yet."""
+    """Totals of everything that is filtered, money by currency; `missing` executions have no commission report yet, and `untold` orders
+    filled, as the broker says, by executions that it has not told."""
 
     orders: int
     filled: int
@@ -61,6 +62,7 @@ class Sums:
     commission: str
     realised: tuple[Figure, ...]
     missing: int
+    untold: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _rows(user: Any, found: Iterable[OrderRecord], now: datetime) -> Iterator[Hi
 
 def _sums(found: QuerySet[OrderRecord], total: int) -> Sums:
     """The totals. Ids are compared in the database, amounts are added here."""
-    counted = Execution.objects.filter(order__in=found.order_by().values("pk"), counts=True)
+    counted = Execution.objects.filter(order__in=found.order_by().values("pk"), counts=True).exclude(quantity=0)  # a bust costs nothing
     reports = CommissionReport.objects.filter(exec_id__in=counted.values("exec_id"))
     money = _Money.empty()
     told = 0
@@ -179,6 +181,7 @@ def _sums(found: QuerySet[OrderRecord], total: int) -> Sums:
         commission=_by_currency(money.commission),
         realised=tuple(Figure(f"{shown.text} {currency}", shown.css) for currency, shown in _figures(money.realised)),
         missing=counted.count() - told,
+        untold=found.filter(broker_status="Filled").exclude(status="FILLED").count(),
     )
 
 
@@ -222,7 +225,8 @@ def orders_csv(orders: QuerySet[OrderRecord]) -> Iterator[tuple[str, ...]]:
 
 def safe_cell(value: str) -> str:
     """A cell that no spreadsheet takes for a formula. Numbers stay numbers: a leading minus is left to them (OWASP, CSV injection)."""
-    if not value or value[0] not in "=+-@\t\r\n":
+    begins = value.lstrip()[:1] or value[:1]  # what stands before it some programs leave out
+    if not begins or (value[0] not in "\t\r\n" and begins not in "=+-@＝＋－＠|"):
         return value
     try:
         return value if Decimal(value).is_finite() else f"'{value}"

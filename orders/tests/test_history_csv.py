@@ -127,7 +127,9 @@ def test_numbers_are_exact_and_times_are_utc_in_the_file(seats: Seats, client: C
     assert order.client_order_id == row["client_order_id"]
 
 
-@pytest.mark.parametrize("evil", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
+@pytest.mark.parametrize(
+    "evil", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1+1", "\u00a0@SUM(A1)", "＝1+1", "|calc", '=HYPERLINK("http://x")']
+)
 def test_no_cell_is_a_formula(seats: Seats, client: Client, evil: str) -> None:
     seats.order(note=evil)
     assert exported(client)[0]["note"] == f"'{evil}"

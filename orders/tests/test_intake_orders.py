@@ -116,7 +116,7 @@ def test_terms_that_were_changed_elsewhere_are_taken_from_the_broker(desk: Desk)
     with new_events() as events:
         desk.tell(*[desk.opened(order, terms=a_limit("80", "9"), perm_id=501)] * 2)
     assert [(event.kind, event.source, event.text) for event in events] == [
-        ("order.terms", "broker", "The broker reports other terms: quantity 100 → 80, limit price 10 → 9")
+        ("order.terms", "broker", "Changed at the broker, not from here (TWS or another client): quantity 100 → 80, limit price 10 → 9")
     ]
     assert desk.fresh(order).quantity == 80
 
