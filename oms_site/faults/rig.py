@@ -68,6 +68,7 @@ class Rig:
     requests: list[Request] = field(default_factory=list)
     faults: int = 0
     visitor: Visitor = field(init=False)
+    account: str = ""
 
     @property
     def is_spread(self) -> bool:
@@ -97,6 +98,7 @@ class Rig:
         user.save()
         with book(at=timezone.now()) as b, b.event("limit.changed", source=Source.SYSTEM, text="A drill's limits") as fact:
             fact.add(Limit(scope=Limit.Scope.DESK, rule="MAX_OPEN_ORDERS", value=200))
+        self.account = Account.objects.order_by("code")[0].code
         self.visitor = Visitor(f"http://127.0.0.1:{self.web_port}")
         self.visitor.get("/login/")
         page = self.visitor.post("/login/", username="trader1", password="a-password-of-this-drill-only")  # noqa: S106
@@ -206,12 +208,18 @@ class Rig:
     def post(self, quantity: int = 1, limit: str = RESTS, **more: str) -> Request:
         """Sends a ticket as a browser would."""
         fields = {
-            "account": self.read(lambda: Account.objects.order_by("code")[0].code), "symbol": "AAPL", "con_id": str(AAPL), "side": "BUY",
+            "account": self.account, "symbol": "AAPL", "con_id": str(AAPL), "side": "BUY",
             "quantity": str(quantity), "order_type": "LMT", "limit_price": limit, "time_in_force": "DAY", "confirm_duplicate": "on", **more,
         }  # fmt: skip
         request = Request(uuid4().hex, fields)
         self.requests.append(request)
         self.send(request)
+        return request
+
+    def order(self, quantity: int = 1) -> Request:
+        """Sends a ticket, again with its key until it is accepted."""
+        request = self.post(quantity)
+        wait_until(lambda: request.is_accepted or (self.send(request) is not None and request.is_accepted), "it is accepted", SECONDS)
         return request
 
     def send(self, request: Request) -> Answer | None:

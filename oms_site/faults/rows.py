@@ -54,7 +54,7 @@ def _worker_dies(point: str, limit: str = "200", **ticket: str) -> Callable[[Rig
 
 def _dies_at_verb(verb: str, point: str, *words: str) -> Callable[[Rig], None]:
     def provoke(rig: Rig) -> None:
-        request = rig.post()
+        request = rig.order()
         name = rig.order_is(request, "WORKING")
         rig.arm("worker", point)
         rig.say(verb, name, *words)
@@ -99,12 +99,12 @@ def _gateway_killed(rig: Rig) -> None:
 
 
 def _ids_rolled_back(rig: Rig) -> None:
-    rig.order_is(rig.post(), "WORKING")
+    rig.order_is(rig.order(), "WORKING")
     rig.control("reset-ids 5")
     rig.control("drop")
     rig.faults += 1
-    rig.ready()
-    rig.order_is(rig.post(quantity=2), "WORKING")
+    wait_until(lambda: not rig.is_ready(), "the loss is noticed")
+    rig.order_is(rig.order(quantity=2), "WORKING")
 
 
 @contextlib.contextmanager
