@@ -129,6 +129,12 @@ class Rig:
             self.parts["web"] = self.parts["worker"] = program
         return program
 
+    def spare(self, name: str = "") -> Program:
+        """A further worker. It is ended with the rest."""
+        program = Program.manage("runworker", "broker", data=self.folder, settings=self.settings, name=f"spare{name}").start()
+        self.parts[f"spare{name}"] = program
+        return program
+
     def arm(self, part: str, crash_at: str) -> None:
         """Starts a part anew, to be killed at a crash point. Where it dies on the way to READY that is the drill."""
         assert self.parts[part].stop() == 0, self.parts[part].log

@@ -6,6 +6,7 @@ The rule it keeps: a row provokes its fault for certain. One that did not strike
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import sqlite3
 import threading
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 from oms_site.faults.rig import FILLS, Rig
 from oms_site.tests.desk import wait_until
-from orders.models import OrderRecord, Submission
+from orders.models import Gateway, OrderRecord, Submission
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 BOTH = (SQLITE, POSTGRES)
@@ -171,6 +172,126 @@ def _killed_postgres(rig: Rig) -> None:
         streaming.result()
 
 
+@contextlib.contextmanager
+def _full(rig: Rig) -> Iterator[None]:
+    """No room: files may not grow (SQLite), or every write of the book's tables raises 53100 (PostgreSQL)."""
+    rig.faults += 1
+    if rig.server is None:
+        process = rig.parts["worker"].process
+        assert process is not None
+        before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        yield
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
+        return
+    import psycopg
+
+    body = "BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END"
+    with psycopg.connect(str(rig.database), autocommit=True) as other:
+        other.execute(f"CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+        names = other.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'orders\\_%'").fetchall()
+        for (name,) in names:
+            other.execute(f"CREATE TRIGGER is_full BEFORE INSERT OR UPDATE ON {name} EXECUTE FUNCTION is_full()")
+        yield
+        other.execute("DROP FUNCTION is_full() CASCADE")
+
+
+def _disk_full(rig: Rig) -> None:
+    """Nothing is sent without a committed claim; a fill that comes meanwhile is counted later."""
+    request = rig.order(quantity=3)
+    rig.order_is(request, "WORKING")
+    before = rig.placed()
+    with _full(rig):
+        late = rig.post(quantity=2)
+        assert late.status == 503, (late.status, late.words)
+        rig.control("quote AAPL 199 199.5")
+        wait_until(lambda: any(line["kind"] == "execution" for line in rig.ledger), "it filled at the exchange")
+        threading.Event().wait(3.0)  # time enough for the worker to send what it may not
+        assert rig.placed() == before
+    rig.order_is(request, "FILLED")
+    rig.control("release-quote AAPL")
+
+
+def _stopped_postgres(rig: Rig) -> None:
+    """Down for a while; a fill comes meanwhile."""
+    assert rig.server is not None
+    request = rig.order(quantity=3)
+    rig.order_is(request, "WORKING")
+    rig.server.stop()
+    rig.faults += 1
+    assert rig.post(quantity=2).status == 503
+    rig.control("quote AAPL 199 199.5")
+    threading.Event().wait(12.0)  # longer than the lease lives
+    rig.server.start()
+    rig.order_is(request, "FILLED")
+    rig.control("release-quote AAPL")
+
+
+def _hung_postgres(rig: Rig) -> None:
+    """The book's row is locked by somebody: the event loop goes on, so the gateway is still asked for the time."""
+    asked = _probes(rig)
+    with _locked(rig):
+        assert rig.post().status == 503
+        wait_until(lambda: _probes(rig) > asked + 1, "the probe goes on")
+
+
+def _probes(rig: Rig) -> int:
+    return sum(line["kind"] == "in" and line["message"] == "reqCurrentTime" for line in rig.ledger)
+
+
+def _frozen_gateway(rig: Rig) -> None:
+    """It looks connected and answers nothing: found within 10 s (and some for a busy machine), and no order enters the dead socket."""
+    rig.order_is(rig.order(), "WORKING")
+    rig.parts["gateway"].signal(signal.SIGSTOP)
+    rig.faults += 1
+    started = time.monotonic()
+    wait_until(lambda: rig.read(lambda: Gateway.objects.get(pk=1)).state == "DEGRADED", "it is found", 15)
+    assert time.monotonic() - started < 12
+    late = rig.post(quantity=2)
+    assert late.status != 200 or OrderRecord.objects.get(client_order_id=rig.name_of(late)).status == "PENDING"
+    rig.parts["gateway"].signal(signal.SIGCONT)
+
+
+def _zombie(rig: Rig) -> None:
+    """Frozen until another has the lease; an order waits for whoever wakes up first."""
+    zombie = rig.parts["worker"]
+    zombie.signal(signal.SIGSTOP)
+    rig.faults += 1
+    rig.say("buy", "AAPL", "4", "--limit", "200")
+    rig.parts["worker"] = standby = rig.spare()
+    wait_until(lambda: "This worker trades" in standby.log, "another has the lease", 40)
+    assert rig.placed() == 0
+    zombie.signal(signal.SIGCONT)
+    assert zombie.ended() not in (0, None), zombie.log
+    rig.ready()
+
+
+def _two_workers(rig: Rig) -> None:
+    others = [rig.spare(str(number)) for number in range(2)]
+    rig.faults += 1
+    wait_until(lambda: all("Another worker trades" in one.log for one in others), "they stand by")
+    rig.order_is(rig.order(), "WORKING")
+    assert {line["client"] for line in rig.ledger if line["kind"] == "in"} == {17}
+    for one in others:
+        assert "This worker trades" not in one.log
+        assert one.stop() == 0, one.log
+
+
+def _no_redis(rig: Rig) -> None:
+    """Stopped, then frozen: orders go out all the same, people can sign in."""
+    assert rig.redis is not None
+    rig.redis.stop()
+    rig.faults += 1
+    rig.order_is(rig.order(), "WORKING")
+    assert rig.visitor.get("/").status == 200
+    rig.redis.start()
+    rig.redis.freeze()
+    rig.faults += 1
+    started = time.monotonic()
+    rig.order_is(rig.order(quantity=2), "WORKING")
+    assert time.monotonic() - started < 30
+    rig.redis.thaw()
+
+
 def _asked_to_end(rig: Rig) -> None:
     """SIGTERM while many intents wait: those that are not claimed stay PENDING."""
     worker = rig.parts["worker"]
@@ -212,10 +333,17 @@ ROWS = (
     Row("A15a", "the worker dies after the entry of a bracket", _never_half_a_bracket("bracket.after_parent")),
     Row("A15b", "the worker dies after the first exit of a bracket", _never_half_a_bracket("bracket.after_first_child")),
     Row("A17", "SIGTERM with 20 orders waiting", _asked_to_end),
+    Row("A18", "a worker sleeps past its lease, and wakes up", _zombie, (POSTGRES,)),
+    Row("B3", "the gateway freezes", _frozen_gateway),
     Row("B6", "the gateway is killed and started again", _gateway_killed),
     Row("B8", "the gateway's order ids roll back", _ids_rolled_back),
     Row("D1a", "the database is locked for a second", _locked_a_second),
     Row("D1b", "the database is locked for longer than anybody waits", _locked_for_long),
+    Row("D2", "the disk is full", _disk_full),
     Row("D4", "PostgreSQL is restarted at once under a stream of orders", _killed_postgres, (POSTGRES,)),
+    Row("D5", "PostgreSQL is down while a fill comes", _stopped_postgres, (POSTGRES,)),
+    Row("D6", "PostgreSQL hangs on a lock", _hung_postgres, (POSTGRES,)),
+    Row("D10", "Redis is gone, and then hangs", _no_redis, (POSTGRES,)),
+    Row("E1", "three workers", _two_workers, (POSTGRES,)),
     Row("F1", "the same ticket 200 times, 16 at once", _thousand_clicks),
 )
