@@ -257,9 +257,16 @@ class Rig:
         from orders.models import OrderRecord
 
         name = self.name_of(request)
-        wait_until(
-            lambda: self.read(lambda: OrderRecord.objects.get(client_order_id=name).status in statuses), f"{name} is {statuses}", SECONDS
-        )
+        seen: list[str] = [""]
+
+        def arrived() -> bool:
+            seen[0] = self.read(lambda: OrderRecord.objects.get(client_order_id=name).status)
+            return seen[0] in statuses
+
+        try:
+            wait_until(arrived, "the order's status", SECONDS)
+        except AssertionError:
+            raise AssertionError(f"{name} is {seen[0]}, and not {' or '.join(statuses)}") from None
         return name
 
     def placed(self) -> int:

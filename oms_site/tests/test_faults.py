@@ -14,7 +14,7 @@ from oms_site.tests.servers import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-CHOSEN = {SQLITE: ("A3", "A6", "A13b", "A15a", "D1b"), POSTGRES: ("A8", "D4")}
+CHOSEN = {SQLITE: ("A3", "A6", "A13b", "A15a", "D1b"), POSTGRES: ("A8", "D4", "D10")}
 
 
 def run(name: str, folder: Path, server: PostgresServer | None, blocker: Any) -> None:
