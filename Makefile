@@ -8,14 +8,16 @@ DEV_READY := $(VENV)/.ready-dev
 # Tests run beside each other, as many as there are processors; those of one group stay together, in one process.
 WORKERS ?= auto
 TESTS ?=
+FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench screenshot requirements clean
+.PHONY: help run test lint faults bench screenshot requirements clean
 
 help:
 	@echo "make run           start the desk on this machine: http://127.0.0.1:$${PORT:-8000}"
 	@echo "make test          run the tests (TESTS=path narrows them, DESKBOOK_REQUIRE=all lets none be skipped)"
 	@echo "make lint          check the style of the code"
+	@echo "make faults        kill, freeze and starve real processes, and print what became of the orders (FAULTS='--rows A6,D1b')"
 	@echo "make bench         measure it"
 	@echo "make screenshot    take the pictures of the README anew"
 	@echo "make requirements  compile requirements*.txt from pyproject.toml"
@@ -30,6 +32,9 @@ test: $(DEV_READY)
 lint: $(DEV_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+faults: $(DEV_READY)
+	$(BIN)/python -m oms_site.faults $(FAULTS)
 
 bench: $(DEV_READY)
 	$(BIN)/python -m oms_site.bench

@@ -64,7 +64,11 @@ def sources() -> Iterator[tuple[str, Path]]:
     for top in LAYERED:
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            if {"tests", "migrations", "__pycache__"} & set(parts) or parts in {("oms_site", "bench"), ("oms_site", "screenshot")}:
+            if {"tests", "migrations", "__pycache__"} & set(parts) or parts[:2] in {
+                ("oms_site", "bench"),
+                ("oms_site", "screenshot"),
+                ("oms_site", "faults"),
+            }:
                 continue
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 

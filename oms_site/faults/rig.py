@@ -1,0 +1,301 @@
+"""A desk to break: a simulated gateway that outlives it, and its processes, on one of the two databases.
+
+The rule it keeps: orders go in by the pages' own form and are remembered with their keys, whatever was answered; processes are ended by
+their id, and nothing outlives the `with` block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import json
+import re
+import signal
+import socket
+import urllib.error
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from django.core.management import call_command
+from django.db import InterfaceError, OperationalError, connections
+from django.utils import timezone
+
+from oms_site.tests.desk import Answer, Visitor, free_port, wait_until
+from oms_site.tests.inside import inside, ledger_of, say
+from oms_site.tests.programs import Program
+from oms_site.tests.servers import PostgresServer, RedisServer, answers
+from orders.book import book
+from orders.models import Account, Gateway, Lease, Limit, Quote, Submission
+from orders.models.book import Source
+
+T = TypeVar("T")
+
+AAPL = 265598
+RESTS, FILLS = "200", "245"  # limits of a buy far below the market, and through it
+SECONDS = 60.0
+
+
+@dataclass
+class Request:
+    """One ticket that was sent: `status` of the last answer, 0 where none came."""
+
+    key: str
+    fields: dict[str, str]
+    status: int = 0
+    words: str = ""  # of a refusal
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status == 200
+
+
+@dataclass
+class Rig:
+    """The desk. `parts` are its processes by name: web and worker, which are one process on SQLite."""
+
+    folder: Path
+    database: Path | str
+    server: PostgresServer | None = None
+    redis: RedisServer | None = None
+    web_port: int = field(default_factory=free_port)
+    gateway_port: int = field(default_factory=free_port)
+    control_port: int = field(default_factory=free_port)
+    parts: dict[str, Program] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    faults: int = 0
+    visitor: Visitor = field(init=False)
+    account: str = ""
+
+    @property
+    def is_spread(self) -> bool:
+        return self.server is not None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        found = {"IBKR_HOST": "127.0.0.1", "IBKR_PORT": str(self.gateway_port), "PORT": str(self.web_port)}
+        if self.redis is not None:
+            found |= {"DATABASE_URL": str(self.database), "REDIS_URL": self.redis.url}
+        return found
+
+    # --- processes ----------------------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Starts everything on an empty database, with the demonstration's users."""
+        call_command("migrate", interactive=False, verbosity=0)
+        self.start_gateway()
+        self.start("worker")
+        self.start("web")
+        self.ready()
+        call_command("demo_users", stdout=io.StringIO())
+        from django.contrib.auth import get_user_model
+
+        user = get_user_model().objects.get(username="trader1")
+        user.set_password("a-password-of-this-drill-only")
+        user.save()
+        with book(at=timezone.now()) as b, b.event("limit.changed", source=Source.SYSTEM, text="A drill's limits") as fact:
+            fact.add(Limit(scope=Limit.Scope.DESK, rule="MAX_OPEN_ORDERS", value=200))
+        self.account = Account.objects.order_by("code")[0].code
+        self.visitor = Visitor(f"http://127.0.0.1:{self.web_port}")
+        self.visitor.get("/login/")
+        page = self.visitor.post("/login/", username="trader1", password="a-password-of-this-drill-only")  # noqa: S106
+        assert page.status == 200 and "/login/" not in page.url, page
+        self.visitor.get(f"/ticket/contract/{AAPL}/")
+        wait_until(lambda: self.read(lambda: Quote.objects.filter(contract__con_id=AAPL, bid__gt=0).exists()), "a quote", SECONDS)
+
+    def start_gateway(self) -> None:
+        words = ("--port", str(self.gateway_port), "--control-port", str(self.control_port), "--tick-seconds", "0")
+        files = ("--ledger", str(self.folder / "ledger.jsonl"), "--store", str(self.folder / "gateway.sqlite3"))
+        self.parts["gateway"] = Program.manage("run_simulator", *words, *files, data=self.folder, name="gateway").start("Simulated gateway")
+
+    def start(self, part: str, crash_at: str = "") -> Program:
+        """Starts a part, armed where a crash point is named; does not wait until it is ready."""
+        settings = self.settings | ({"DESKBOOK_CRASH_AT": crash_at} if crash_at else {})
+        if self.is_spread and part == "worker":
+            program = Program.manage("runworker", "broker", data=self.folder, settings=settings, name="worker").start()
+        elif self.is_spread:
+            program = Program.daphne(self.web_port, data=self.folder, settings=settings).start()
+            wait_until(lambda: answers(self.web_port) or not program.runs, "a web process answers")
+        elif (desk := self.parts.get("worker")) is not None and desk.runs:
+            program = desk
+        else:
+            program = Program.manage("serve", "--no-migrate", data=self.folder, settings=settings, name="desk").start()
+            self.parts["web"] = program
+        self.parts[part] = program
+        if not self.is_spread:
+            self.parts["web"] = self.parts["worker"] = program
+        return program
+
+    def spare(self, name: str = "") -> Program:
+        """A further worker. It is ended with the rest."""
+        program = Program.manage("runworker", "broker", data=self.folder, settings=self.settings, name=f"spare{name}").start()
+        self.parts[f"spare{name}"] = program
+        return program
+
+    def arm(self, part: str, crash_at: str) -> None:
+        """Starts a part anew, to be killed at a crash point. Where it dies on the way to READY that is the drill."""
+        assert self.parts[part].stop() == 0, self.parts[part].log
+        program = self.start(part, crash_at)
+        wait_until(lambda: not program.runs or self.is_ready(), f"{part} is ready or dead")
+
+    def died(self, part: str) -> None:
+        """Waits until a part was killed at its crash point."""
+        code = self.parts[part].ended()
+        assert code == -signal.SIGKILL, f"{part} ended with {code}:\n{self.parts[part].log}"
+        self.faults += 1
+
+    def kill(self, part: str) -> None:
+        self.parts[part].kill()
+        self.faults += 1
+
+    def heal(self) -> None:
+        """Everything runs again and nothing misbehaves."""
+        if not self.parts["gateway"].runs:
+            self.start_gateway()
+        self.parts["gateway"].signal(signal.SIGCONT)
+        self.control("off")
+        for part in ("worker", "web"):
+            if not self.parts[part].runs:
+                self.start(part)
+        self.ready()
+        wait_until(lambda: answers(self.web_port), "the web answers")
+
+    def is_ready(self) -> bool:
+        """Whether the worker that runs now has the lease, and has told the book since it took it that it is READY."""
+        worker = self.parts["worker"].process
+        row, held = self.read(lambda: (Gateway.objects.get(pk=1), Lease.objects.filter(name="broker").first()))
+        if worker is None or held is None or f":{worker.pid}:" not in held.holder:
+            return False
+        return row.state == "READY" and row.heard_at is not None and (timezone.now() - row.heard_at).total_seconds() < 12
+
+    def ready(self) -> None:
+        wait_until(self.is_ready, "the desk is READY", SECONDS)
+
+    def close(self) -> None:
+        for program in self.parts.values():
+            if program.runs:
+                program.signal(signal.SIGCONT)
+            program.close()
+
+    # --- the book and the exchange ------------------------------------------------------------------------------------------------------
+
+    def read(self, question: Callable[[], T]) -> T:
+        """An answer of the book; asked again on a new connection while the database cannot be had."""
+        found: list[T] = []
+
+        def ask() -> bool:
+            try:
+                found.append(question())
+            except (OperationalError, InterfaceError):
+                connections["default"].close()
+            return bool(found)
+
+        wait_until(ask, "the database answers", SECONDS)
+        return found[0]
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        return ledger_of(self.folder / "ledger.jsonl")
+
+    def control(self, line: str) -> str:
+        """A command to the simulated gateway; it must succeed."""
+        with socket.create_connection(("127.0.0.1", self.control_port), timeout=10) as connection, connection.makefile("rw") as stream:
+            stream.write(line + "\n")
+            stream.flush()
+            answer = stream.readline().strip()
+        assert answer.startswith("ok"), answer
+        return answer.removeprefix("ok").strip()
+
+    # --- orders -------------------------------------------------------------------------------------------------------------------------
+
+    def post(self, quantity: int = 1, limit: str = RESTS, **more: str) -> Request:
+        """Sends a ticket as a browser would."""
+        fields = {
+            "account": self.account, "symbol": "AAPL", "con_id": str(AAPL), "side": "BUY",
+            "quantity": str(quantity), "order_type": "LMT", "limit_price": limit, "time_in_force": "DAY", "confirm_duplicate": "on", **more,
+        }  # fmt: skip
+        request = Request(uuid4().hex, fields)
+        self.requests.append(request)
+        self.send(request)
+        return request
+
+    def order(self, quantity: int = 1) -> Request:
+        """Sends a ticket, again with its key until it is accepted."""
+        request = self.post(quantity)
+        wait_until(lambda: request.is_accepted or (self.send(request) is not None and request.is_accepted), "it is accepted", SECONDS)
+        return request
+
+    def send(self, request: Request) -> Answer | None:
+        """Sends a request, first or again, with its key; None where no answer came."""
+        try:
+            answer = self.visitor.post(
+                "/ticket/", {"HX-Request": "true"}, key=request.key, rendered_at=timezone.now().isoformat(), **request.fields
+            )
+        except (OSError, urllib.error.URLError, http.client.HTTPException):
+            request.status = 0
+            return None
+        request.status = answer.status
+        request.words = " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())[:2000] if answer.status == 422 else ""
+        return answer
+
+    def name_of(self, request: Request) -> str:
+        """The client order id of the first order that a request made; "" where it made none."""
+        from orders.models import OrderRecord
+
+        def look() -> str:
+            row = Submission.objects.filter(key=request.key).first()
+            made = (row.result or {}).get("orders") if row is not None else None
+            return OrderRecord.objects.get(pk=made[0]).client_order_id if made else ""
+
+        return self.read(look)
+
+    def order_is(self, request: Request, *statuses: str) -> str:
+        """Waits until the first order of a request has one of the statuses; its client order id."""
+        from orders.models import OrderRecord
+
+        name = self.name_of(request)
+        seen: list[str] = [""]
+
+        def arrived() -> bool:
+            seen[0] = self.read(lambda: OrderRecord.objects.get(client_order_id=name).status)
+            return seen[0] in statuses
+
+        try:
+            wait_until(arrived, "the order's status", SECONDS)
+        except AssertionError:
+            raise AssertionError(f"{name} is {seen[0]}, and not {' or '.join(statuses)}") from None
+        return name
+
+    def placed(self) -> int:
+        """How many placeOrder frames the exchange has heard."""
+        return sum(line["kind"] == "in" and line["message"] == "placeOrder" for line in self.ledger)
+
+    def say(self, *words: str) -> None:
+        """A verb of the command line, which must be taken."""
+        said = say(*words, "--wait", "0")
+        assert said.code == 0, said.text
+
+    def exchange_orders(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.control("orders"))
+        return found
+
+
+@contextlib.contextmanager
+def rig(folder: Path, server: PostgresServer | None = None) -> Iterator[Rig]:
+    """A running desk: on SQLite in `folder`, or spread over processes on a new database of `server`."""
+    with contextlib.ExitStack() as stack:
+        database: Path | str = folder
+        redis = None
+        if server is not None:
+            database = stack.enter_context(server.database())
+            redis = RedisServer(folder)
+            redis.start()
+            stack.callback(redis.stop)
+        stack.enter_context(inside(database))
+        made = Rig(folder, database, server, redis)
+        stack.callback(made.close)
+        made.open()
+        yield made
