@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from django.db import OperationalError, connection, models, transaction
 from django.db.models import Model
 
-from orders import bell
+from orders import bell, heads
 from orders.crashpoints import reach
 from orders.models import (
     Account,
@@ -206,7 +206,7 @@ class OpenBook:
     def run_after_commit(self, seq_before: int) -> None:
         if self.row.seq != seq_before:
             reach("after_commit_before_publish")
-            self._after.append(bell.ring_feed)
+            self._after += [bell.ring_feed, lambda: heads.note(self.row.install, self.row.seq, self.row.head_hash, self.now)]
         if self._work:
             self._after.append(bell.ring_worker)
         for hook in self._after:

@@ -6,9 +6,11 @@ The rule it keeps: a row of an audited table is what its events say, field by fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import Model
 
 from orders.book import event_hash, row_values
@@ -82,6 +84,24 @@ def fold(events: Iterable[Event]) -> dict[Key, dict[str, Any]]:
             else:
                 rows.setdefault((label, pk), {}).update(values)
     return rows
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Everything read inside is of one moment, while others go on writing; nothing is locked."""
+    if connection.in_atomic_block:  # whoever opened it reads at a moment of his own
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    else:
+        with connection.cursor() as cursor:  # by hand: Django's transactions take the lock of the writers (IMMEDIATE)
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
 
 
 def all_events() -> Iterator[Event]:
