@@ -141,19 +141,35 @@ def _compare(row: Model, said: dict[str, Any] | None, plain: frozenset[str]) -> 
     ]
 
 
-def verify_chain() -> int | None:
-    """The seq of the first event that was changed, taken away, put in or moved; None where the chain is whole.
+@dataclass
+class Chain:
+    """The chain of hashes as its events pass by, in order of seq."""
 
-    A tail that was cut off is found too: the book remembers the last seq and hash it gave out.
-    """
-    last, head = 0, ""
+    last: int = 0
+    head: str = ""
+    events: int = 0
+    first_bad: int | None = None
+
+    def take(self, event: Event) -> None:
+        if self.first_bad is None:
+            if event.seq != self.last + 1:
+                self.first_bad = self.last + 1
+            elif event.prev_hash != self.head or event.hash != event_hash(event):
+                self.first_bad = event.seq
+        self.last, self.head = event.seq, event.hash
+        self.events += 1
+
+    def bad(self, seq: int, head_hash: str) -> int | None:
+        """The seq of the first bad event, given the last seq and hash that the book gave out: a tail that was cut off counts."""
+        if self.first_bad is not None or (self.last, self.head) == (seq, head_hash):
+            return self.first_bad
+        return min(self.last, seq) + 1 if self.last != seq else self.last
+
+
+def verify_chain() -> int | None:
+    """The seq of the first event that was changed, taken away, put in or moved; None where the chain is whole to its end."""
+    chain = Chain()
     for event in all_events():
-        if event.seq != last + 1:
-            return last + 1
-        if event.prev_hash != head or event.hash != event_hash(event):
-            return event.seq
-        last, head = event.seq, event.hash
+        chain.take(event)
     end = Book.objects.filter(pk=1).values_list("seq", "head_hash").first()
-    if end is None or end == (last, head):
-        return None
-    return min(last, end[0]) + 1 if last != end[0] else last
+    return chain.first_bad if end is None else chain.bad(*end)

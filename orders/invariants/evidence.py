@@ -133,15 +133,13 @@ class Evidence:
 
     def broken_chain(self) -> list[str]:
         """The first event that does not follow from the one before; empty where the chain is whole to the end that the book remembers."""
-        past, book = self.past, self.book
-        if past.first_bad is not None:
-            return [f"the first bad event is seq {past.first_bad}: changed, deleted, inserted or moved"]
-        if book is None or (book.seq, book.head_hash) == (past.last, past.head):
+        chain, book = self.past.chain, self.book
+        bad = chain.bad(book.seq, book.head_hash) if book is not None else chain.first_bad
+        if bad is None:
             return []
-        if past.last < book.seq:
-            return [f"the first bad event is seq {past.last + 1}: the book gave out seq {book.seq}, and the end was cut off"]
-        bad = book.seq + 1 if past.last > book.seq else past.last
-        return [f"the first bad event is seq {bad}: changed or inserted, the book knows another end"]
+        if bad > chain.last:
+            return [f"the first bad event is seq {bad}: the events from there on were cut off"]
+        return [f"the first bad event is seq {bad}: changed, deleted, inserted or moved"]
 
     # --- lookups ----------------------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ def record_is_whole(seen: Evidence) -> Finding:
     found += past.unnamed
     found += [str(difference) for difference in replay.compare(past.rows, seen.audited())]
     title = "the chain is whole, seq has no holes, events give the rows, every status change is named once"
-    return Finding("I6", title, past.events, "events", found)
+    return Finding("I6", title, past.chain.events, "events", found)
 
 
 def legal_steps(seen: Evidence) -> Finding:

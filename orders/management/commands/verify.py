@@ -39,7 +39,7 @@ class Command(BaseCommand):
         unguarded = [f"trigger {name} is missing" for name in integrity.missing(connection)]
         findings = [
             Finding("guard", "the database refuses to change or delete events", 1, "table", unguarded),
-            Finding("chain", "each event follows from the one before", seen.past.events, "events", seen.broken_chain()),
+            Finding("chain", "each event follows from the one before", seen.past.chain.events, "events", seen.broken_chain()),
             kept.finding(),
             *judge(seen),
         ]
