@@ -5,13 +5,15 @@ What a bug of ours could do is done with the book's own pen, so that the record 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from orders import integrity, replay
 from orders.book import book
@@ -32,7 +34,7 @@ from orders.models import (
 from orders.models.book import Source
 from orders.rules.terms import terms_to_json
 from orders.tests.desk_of_one import CLIENT
-from orders.tests.factories import make_limit
+from orders.tests.factories import make_limit, make_user
 from orders.tests.judged import Day, a_day
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +43,16 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def day() -> Day:
     return a_day()
+
+
+@contextmanager
+def spoilt(day: Day) -> Iterator[Day]:
+    """The day, to be spoilt: what is written inside is undone. Playing the day again would take half a second each time."""
+    block = transaction.atomic()
+    block._from_testcase = True  # as a test's own block, in which the book's transactions may lie
+    with block:
+        yield replace(day, lines=deepcopy(day.lines))
+        transaction.set_rollback(True)
 
 
 def pen(day: Day, row: Any, about: OrderRecord | None = None, kind: str = "test.spoilt", **fields: Any) -> None:
@@ -228,8 +240,6 @@ def overfilled(day: Day) -> None:
 
 
 def asked_by_a_stranger(day: Day) -> None:
-    from orders.tests.factories import make_user
-
     a_command(day, "changed", "CANCEL", actor=make_user(), state="REFUSED", settled_at=day.wire.now)
 
 
@@ -430,13 +440,15 @@ def test_every_invariant_that_can_be_told_is_broken_here() -> None:
     assert {code for code, _, _ in SABOTAGE} == {f"I{number}" for number in range(1, 23)} - {"I14", "I18", "I21", "I22"}
 
 
-@pytest.mark.parametrize(("code", "spoil", "how"), SABOTAGE, ids=[f"{code}-{spoil.__name__}" for code, spoil, _ in SABOTAGE])
-def test_exactly_the_broken_one_is_told(day: Day, code: str, spoil: Callable[[Day], None], how: dict[str, Any]) -> None:
+@pytest.mark.parametrize("code", list(dict.fromkeys(code for code, _, _ in SABOTAGE)))
+def test_exactly_the_broken_one_is_told(day: Day, code: str) -> None:
     with book(at=day.wire.now) as b, b.event("unit.said", source=Source.SYSTEM):
         pass
-    spoil(day)
-    broken = day.broken(**how)
-    assert set(broken) == {code}, broken
+    for spoil, how in [(spoil, how) for its, spoil, how in SABOTAGE if its == code]:
+        with spoilt(day) as today:
+            spoil(today)
+            broken = today.broken(**how)
+        assert set(broken) == {code}, f"{spoil.__name__}: {broken}"
 
 
 # --- what is no violation, because a person can see it ------------------------------------------------------------------------------------
@@ -447,28 +459,23 @@ def an_incident(day: Day, kind: str, order: OrderRecord | None = None, **fields:
     pen(day, incident, about=order)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "told", "how"),
-    [
-        (two_at_the_broker, lambda day: an_incident(day, "two_working", day["changed"]), {}),
-        (ended_unnoticed, lambda day: pen(day, day["changed"], needs_attention=True), {}),
-        (lives_on_unnoticed, lambda day: an_incident(day, "late_fill", day["cancelled"]), {}),
-        (position_unexplained, lambda day: an_incident(day, "position_differs", contract=day.wire.contract), {}),
-        (position_set_by_hand, lambda day: pen(day, Position.objects.get(), differs_since=day.wire.now), {}),
-        (overfilled, lambda day: an_incident(day, "overfill", day["filled"]), {}),
-        (both_exits_filled, lambda day: an_incident(day, "exits_overfilled", day["stop"]), NO_LEDGER),
-    ],
-    ids=["two_working", "ended", "lives_on", "position", "position_being_checked", "overfill", "exits"],
-)
-def test_what_a_person_was_told_of_is_no_violation(
-    day: Day, spoil: Callable[[Day], None], told: Callable[[Day], None], how: dict[str, Any]
-) -> None:
-    spoil(day)
-    told(day)
-    assert day.broken(**how) == {}
+TOLD: list[tuple[Callable[[Day], None], Callable[[Day], None], dict[str, Any]]] = [
+    (two_at_the_broker, lambda day: an_incident(day, "two_working", day["changed"]), {}),
+    (ended_unnoticed, lambda day: pen(day, day["changed"], needs_attention=True), {}),
+    (lives_on_unnoticed, lambda day: an_incident(day, "late_fill", day["cancelled"]), {}),
+    (position_unexplained, lambda day: an_incident(day, "position_differs", contract=day.wire.contract), {}),
+    (position_set_by_hand, lambda day: pen(day, Position.objects.get(), differs_since=day.wire.now), {}),
+    (overfilled, lambda day: an_incident(day, "overfill", day["filled"]), {}),
+    (both_exits_filled, lambda day: an_incident(day, "exits_overfilled", day["stop"]), NO_LEDGER),
+    (reopened_unheard, lambda day: None, NO_LEDGER),  # its incident is open already
+]
 
 
-def test_an_order_that_comes_back_is_legal_where_an_incident_tells_of_it(day: Day) -> None:
+def test_what_a_person_was_told_of_is_no_violation(day: Day) -> None:
     an_incident(day, "reopened", day["cancelled"])
-    reopened_unheard(day)
-    assert day.broken(ledger=False) == {}
+    for spoil, tell, how in TOLD:
+        with spoilt(day) as today:
+            spoil(today)
+            tell(today)
+            broken = today.broken(**how)
+        assert broken == {}, spoil.__name__
