@@ -316,7 +316,7 @@ def encode(value: Any) -> Any:
 
 def row_values(row: models.Model) -> dict[str, Any]:
     """A row as events carry it: what folding the events must arrive at."""
-    return {f.attname: _column_value(row, f.attname) for f in row._meta.concrete_fields}
+    return {field.attname: field_value(field, getattr(row, field.attname)) for field in row._meta.concrete_fields}
 
 
 @cache
@@ -325,9 +325,12 @@ def _column(model: type[Model], attname: str) -> Any:
 
 
 def _column_value(row: models.Model, attname: str) -> Any:
-    """A field as the database will give it back: of its own type, decimals at the column's precision."""
-    field = _column(type(row), attname)
-    value = field.to_python(getattr(row, attname))
+    return field_value(_column(type(row), attname), getattr(row, attname))
+
+
+def field_value(field: Any, value: Any) -> Any:
+    """A field's value as the database will give it back: of its own type, decimals at the column's precision."""
+    value = field.to_python(value)
     if isinstance(field, models.DecimalField) and value is not None:
         value = value.quantize(Decimal(1).scaleb(-field.decimal_places))
     return encode(value)

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
-from orders.book import event_hash, row_values
+from orders.book import event_hash, field_value, row_values
 from orders.models import (
     Account,
     AccountAccess,
@@ -78,12 +78,17 @@ def fold(events: Iterable[Event]) -> dict[Key, dict[str, Any]]:
     """The rows that the events, in order of seq, arrive at: (table, primary key) -> field -> value as events spell it."""
     rows: dict[Key, dict[str, Any]] = {}
     for event in events:
-        for label, pk, values in event.data.get("rows", ()):
-            if values is None:
-                rows.pop((label, pk), None)
-            else:
-                rows.setdefault((label, pk), {}).update(values)
+        fold_in(rows, event)
     return rows
+
+
+def fold_in(rows: dict[Key, dict[str, Any]], event: Event) -> None:
+    """Takes one more event in."""
+    for label, pk, values in event.data.get("rows", ()):
+        if values is None:
+            rows.pop((label, pk), None)
+        else:
+            rows.setdefault((label, pk), {}).update(values)
 
 
 @contextmanager
@@ -137,8 +142,14 @@ def _compare(row: Model, said: dict[str, Any] | None, plain: frozenset[str]) -> 
     return [
         Difference(label, row.pk, name, said.get(name), value)
         for name, value in row_values(row).items()
-        if name not in plain and said.get(name) != value
+        if name not in plain and (said[name] if name in said else _default(row, name)) != value
     ]
+
+
+def _default(row: Model, name: str) -> Any:
+    """What a field has that is younger than the row's last event that carried it whole: an upgrade gave it its default."""
+    field = next(field for field in row._meta.concrete_fields if field.attname == name)
+    return None if field.primary_key else field_value(field, field.get_default())
 
 
 @dataclass
