@@ -107,7 +107,14 @@ def _ledger(day: Day) -> list[Line]:
         trade = {"exec_id": execution.exec_id, "side": "BOT" if execution.side == "BUY" else "SLD", "price": plain(execution.price)}
         name = BrokerId.objects.filter(order=execution.order).get()
         lines.append({"kind": "execution", **_identity(execution.order, name), **trade, "shares": plain(execution.quantity)})
-    lines.append({"kind": "something new"})
+    foreign = place_fields(day.units[0].frames[0])  # type: ignore[arg-type]
+    foreign[1], foreign[26] = "5", ""
+    lines += [
+        {"kind": "client", "client": 3, "event": "connected"},
+        {"kind": "in", "client": 3, "message": "placeOrder", "fields": foreign},  # asks nothing before, and is none of the desk's
+        {"kind": "in", "client": 3, "message": "placeOrder", "fields": ["3", "6"]},
+        {"kind": "something new"},
+    ]
     return [{"time": time, **line} for line in lines]
 
 
