@@ -47,7 +47,7 @@ class Day:
     def frames(self, name: str) -> list[Line]:
         """The placeOrder lines of an order."""
         reference = self.orders[name].client_order_id
-        return [line for line in self.lines if line.get("message") == "placeOrder" and line["fields"][26] == reference]
+        return [line for line in self.lines if line.get("message") == "placeOrder" and reference in line["fields"]]
 
     def states(self, name: str) -> list[Line]:
         reference = self.orders[name].client_order_id
