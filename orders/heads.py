@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
@@ -47,10 +48,14 @@ class Head:
 
 def file_of(install: str) -> Path | None:
     """The heads of this book: beside the embedded database, or in the data folder. None for a database that is no file."""
-    if connection.vendor != "sqlite":
-        return Path(settings.DATA_DIR) / f"heads-{install}.txt"
-    name = str(connection.settings_dict["NAME"])
-    return None if name.startswith(("file:", ":memory:")) else Path(name).parent / f"heads-{install}.txt"
+    return _file(str(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else "", install)
+
+
+@cache
+def _file(name: str, install: str) -> Path | None:
+    if name.startswith(("file:", ":memory:")):
+        return None
+    return (Path(name).parent if name else Path(settings.DATA_DIR)) / f"heads-{install}.txt"
 
 
 # --- writing ------------------------------------------------------------------------------------------------------------------------------
@@ -60,14 +65,14 @@ class _Keeper:
     """The newest head of each file, until the thread has written it."""
 
     def __init__(self) -> None:
-        self._newest: dict[Path, Head] = {}
+        self._newest: dict[Path, tuple[int, str, datetime]] = {}
         self._noted = threading.Event()
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._troubled = False
 
-    def note(self, path: Path, head: Head) -> None:
-        self._newest[path] = head
+    def note(self, path: Path, seq: int, hash: str, at: datetime) -> None:
+        self._newest[path] = (seq, hash, at)
         if not self._noted.is_set():
             self._noted.set()
         if self._thread is None:
@@ -86,10 +91,10 @@ class _Keeper:
         with self._writing:
             while self._newest:
                 try:
-                    path, head = self._newest.popitem()
+                    path, (seq, hash, at) = self._newest.popitem()
                 except KeyError:  # another thread was faster
                     return
-                self._write(path, head)
+                self._write(path, Head(seq, hash, at.astimezone(UTC).isoformat()))
 
     def _write(self, path: Path, head: Head) -> None:
         try:
@@ -109,7 +114,7 @@ def note(install: str, seq: int, hash: str, at: datetime) -> None:
     """Notes the newest head of a book whose transaction stands. Costs a few microseconds and touches no disk."""
     path = None if connection.in_atomic_block else file_of(install)
     if path is not None:
-        _keeper.note(path, Head(seq, hash, at.astimezone(UTC).isoformat()))
+        _keeper.note(path, seq, hash, at)
 
 
 def flush() -> None:

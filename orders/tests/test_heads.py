@@ -168,7 +168,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Head]]:
 def test_a_thousand_notes_are_a_line_or_two(written: list[Head]) -> None:
     keeper = heads._Keeper()
     for seq in range(1, 1001):
-        keeper.note(Path("heads"), Head(seq, "", "T"))
+        keeper.note(Path("heads"), seq, "", NOW)
     keeper.flush()
     assert written[-1].seq == 1000 and len(written) <= 3
 
