@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from django.db import OperationalError, connection, models, transaction
 from django.db.models import Model
 
-from orders import bell
+from orders import bell, heads
 from orders.crashpoints import reach
 from orders.models import (
     Account,
@@ -206,7 +206,7 @@ class OpenBook:
     def run_after_commit(self, seq_before: int) -> None:
         if self.row.seq != seq_before:
             reach("after_commit_before_publish")
-            self._after.append(bell.ring_feed)
+            self._after += [bell.ring_feed, lambda: heads.note(self.row.install, self.row.seq, self.row.head_hash, self.now)]
         if self._work:
             self._after.append(bell.ring_worker)
         for hook in self._after:
@@ -316,7 +316,7 @@ def encode(value: Any) -> Any:
 
 def row_values(row: models.Model) -> dict[str, Any]:
     """A row as events carry it: what folding the events must arrive at."""
-    return {f.attname: _column_value(row, f.attname) for f in row._meta.concrete_fields}
+    return {field.attname: field_value(field, getattr(row, field.attname)) for field in row._meta.concrete_fields}
 
 
 @cache
@@ -325,9 +325,12 @@ def _column(model: type[Model], attname: str) -> Any:
 
 
 def _column_value(row: models.Model, attname: str) -> Any:
-    """A field as the database will give it back: of its own type, decimals at the column's precision."""
-    field = _column(type(row), attname)
-    value = field.to_python(getattr(row, attname))
+    return field_value(_column(type(row), attname), getattr(row, attname))
+
+
+def field_value(field: Any, value: Any) -> Any:
+    """A field's value as the database will give it back: of its own type, decimals at the column's precision."""
+    value = field.to_python(value)
     if isinstance(field, models.DecimalField) and value is not None:
         value = value.quantize(Decimal(1).scaleb(-field.decimal_places))
     return encode(value)

@@ -6,12 +6,14 @@ The rule it keeps: a row of an audited table is what its events say, field by fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import Model
 
-from orders.book import event_hash, row_values
+from orders.book import event_hash, field_value, row_values
 from orders.models import (
     Account,
     AccountAccess,
@@ -76,12 +78,35 @@ def fold(events: Iterable[Event]) -> dict[Key, dict[str, Any]]:
     """The rows that the events, in order of seq, arrive at: (table, primary key) -> field -> value as events spell it."""
     rows: dict[Key, dict[str, Any]] = {}
     for event in events:
-        for label, pk, values in event.data.get("rows", ()):
-            if values is None:
-                rows.pop((label, pk), None)
-            else:
-                rows.setdefault((label, pk), {}).update(values)
+        fold_in(rows, event)
     return rows
+
+
+def fold_in(rows: dict[Key, dict[str, Any]], event: Event) -> None:
+    """Takes one more event in."""
+    for label, pk, values in event.data.get("rows", ()):
+        if values is None:
+            rows.pop((label, pk), None)
+        else:
+            rows.setdefault((label, pk), {}).update(values)
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Everything read inside is of one moment, while others go on writing; nothing is locked."""
+    if connection.in_atomic_block:  # whoever opened it reads at a moment of his own
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    else:
+        with connection.cursor() as cursor:  # by hand: Django's transactions take the lock of the writers (IMMEDIATE)
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
 
 
 def all_events() -> Iterator[Event]:
@@ -117,23 +142,45 @@ def _compare(row: Model, said: dict[str, Any] | None, plain: frozenset[str]) -> 
     return [
         Difference(label, row.pk, name, said.get(name), value)
         for name, value in row_values(row).items()
-        if name not in plain and said.get(name) != value
+        if name not in plain and (said[name] if name in said else _default(row, name)) != value
     ]
 
 
-def verify_chain() -> int | None:
-    """The seq of the first event that was changed, taken away, put in or moved; None where the chain is whole.
+def _default(row: Model, name: str) -> Any:
+    """What a field has that is younger than the row's last event that carried it whole: an upgrade gave it its default."""
+    field = next(field for field in row._meta.concrete_fields if field.attname == name)
+    return None if field.primary_key else field_value(field, field.get_default())
 
-    A tail that was cut off is found too: the book remembers the last seq and hash it gave out.
-    """
-    last, head = 0, ""
+
+@dataclass
+class Chain:
+    """The chain of hashes as its events pass by, in order of seq."""
+
+    last: int = 0
+    head: str = ""
+    events: int = 0
+    first_bad: int | None = None
+
+    def take(self, event: Event) -> None:
+        if self.first_bad is None:
+            if event.seq != self.last + 1:
+                self.first_bad = self.last + 1
+            elif event.prev_hash != self.head or event.hash != event_hash(event):
+                self.first_bad = event.seq
+        self.last, self.head = event.seq, event.hash
+        self.events += 1
+
+    def bad(self, seq: int, head_hash: str) -> int | None:
+        """The seq of the first bad event, given the last seq and hash that the book gave out: a tail that was cut off counts."""
+        if self.first_bad is not None or (self.last, self.head) == (seq, head_hash):
+            return self.first_bad
+        return min(self.last, seq) + 1 if self.last != seq else self.last
+
+
+def verify_chain() -> int | None:
+    """The seq of the first event that was changed, taken away, put in or moved; None where the chain is whole to its end."""
+    chain = Chain()
     for event in all_events():
-        if event.seq != last + 1:
-            return last + 1
-        if event.prev_hash != head or event.hash != event_hash(event):
-            return event.seq
-        last, head = event.seq, event.hash
+        chain.take(event)
     end = Book.objects.filter(pk=1).values_list("seq", "head_hash").first()
-    if end is None or end == (last, head):
-        return None
-    return min(last, end[0]) + 1 if last != end[0] else last
+    return chain.first_bad if end is None else chain.bad(*end)

@@ -14,7 +14,8 @@ import pytest
 from oms_site.tests.desk import ROOT
 
 PARTS = {
-    "book": ["manager_placing", "manager_closing", "outbox_settle", "intake_orders", "intake_executions", "integrity", "replay", "verify"],
+    "book": ["manager_placing", "manager_closing", "outbox_settle", "intake_orders", "intake_executions"],
+    "record": ["integrity", "replay", "verify", "heads", "invariants", "standing"],
     "screens": ["hub", "consumers", "admin", "history_csv"],
     "worker": ["engine_trading"],
 }

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
+from orders.holdings import NOT_HELD
 from orders.invariants.evidence import Evidence, name
 from orders.invariants.finding import Finding
 from orders.invariants.ledger import Ledger, Trade
@@ -80,7 +81,7 @@ def position_adds_up(seen: Evidence) -> Finding:
     known = {pk for pk, account in seen.accounts.items() if account.positions_known_at is not None}
     found = []
     for account, contract in sorted(rows.keys() | sums.keys()):
-        if account not in known or contract not in seen.contracts:
+        if account not in known or contract not in seen.contracts or seen.contracts[contract].sec_type in NOT_HELD:
             continue
         row = rows.get((account, contract))
         held, explained = (row.quantity, row.opening) if row else (Decimal(0), Decimal(0))

@@ -39,6 +39,7 @@ from orders.rules.lifecycle import OrderStatus
 from orders.rules.pricing import PriceRule
 
 Row = Any
+_TABLES: tuple[type[Model], ...] = (*replay.AUDITED, Contract, Submission, Lease)
 
 
 @dataclass
@@ -53,9 +54,9 @@ class Evidence:
     @classmethod
     def read(cls, ledger: Iterable[dict[str, Any]] | None, now: datetime, each: Callable[[Event], None] = lambda event: None) -> Evidence:
         """Reads everything. `each` sees every event on the way."""
-        past = Past.walk(replay.all_events(), each)
-        others = (Contract, Submission, Lease)
-        tables = {model: {row.pk: row for row in model._default_manager.order_by("pk").iterator()} for model in (*replay.AUDITED, *others)}
+        with replay.one_moment():
+            past = Past.walk(replay.all_events(), each)
+            tables = {model: {row.pk: row for row in model._default_manager.order_by("pk").iterator()} for model in _TABLES}
         return cls(now, past, tables, None if ledger is None else Ledger.read(ledger))
 
     # --- tables -----------------------------------------------------------------------------------------------------------------------
@@ -129,6 +130,16 @@ class Evidence:
     def prefix(self) -> str:
         """How the names of this book's orders begin."""
         return f"DB{self.book.install}-" if self.book else "DB"
+
+    def broken_chain(self) -> list[str]:
+        """The first event that does not follow from the one before; empty where the chain is whole to the end that the book remembers."""
+        chain, book = self.past.chain, self.book
+        bad = chain.bad(book.seq, book.head_hash) if book is not None else chain.first_bad
+        if bad is None:
+            return []
+        if bad > chain.last:
+            return [f"the first bad event is seq {bad}: the events from there on were cut off"]
+        return [f"the first bad event is seq {bad}: changed, deleted, inserted or moved"]
 
     # --- lookups ----------------------------------------------------------------------------------------------------------------------
 

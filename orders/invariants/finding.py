@@ -31,7 +31,10 @@ class Finding:
         """The first offender; "" where there is none."""
         return self.violations[0] if self.violations else ""
 
+    @property
+    def words(self) -> str:
+        """Title, denominator and outcome, as one line says them."""
+        return f"{self.title}: " + (f"{self.checked} {self.things}, {len(self.violations)} violations" if self.is_told else self.why)
+
     def __str__(self) -> str:
-        if not self.is_told:
-            return f"{self.code} {self.title}: {self.why}"
-        return f"{self.code} {self.title}: {self.checked} {self.things}, {len(self.violations)} violations"
+        return f"{self.code} {self.words}"

@@ -72,8 +72,8 @@ class Ledger:
     lines: int = 0
     last_time: str = ""
     frames: list[OrderFrame] = field(default_factory=list)  # every placeOrder but previews, in order of arrival
-    unread: list[str] = field(default_factory=list)  # placeOrder frames that are no orders
-    early: list[str] = field(default_factory=list)  # placeOrder frames before the connection had been reconciled
+    unread: list[tuple[int, str]] = field(default_factory=list)  # (client, what came) of placeOrder frames that are no orders
+    early: list[OrderFrame] = field(default_factory=list)  # those before the connection had been reconciled
     cancels: list[tuple[int, int]] = field(default_factory=list)  # (client, order id) of every cancelOrder
     orders: dict[int, BrokerOrder] = field(default_factory=dict)  # by perm id
     trades: dict[str, Trade] = field(default_factory=dict)  # by root of the exec id: the revision that counts
@@ -123,14 +123,14 @@ class Ledger:
     def _placed(self, time: str, client: int, fields: list[str]) -> None:
         frame = order_frame(time, client, fields)
         if frame is None:
-            self.unread.append(f"a placeOrder of {len(fields)} fields at {time}")
+            self.unread.append((client, f"a placeOrder of {len(fields)} fields at {time}"))
             return
         if frame.is_preview:
             return
         self.frames.append(frame)
         asked = self._asked.get(client)  # None: the ledger does not go back to its connection
         if asked is not None and not (asked & _OPEN_ORDERS and asked >= _LISTS):
-            self.early.append(f"{frame} at {time}, before the gateway was asked for open orders, executions and positions")
+            self.early.append(frame)
 
     def _order(self, line: dict[str, Any]) -> None:
         order = self.orders.get(line["perm_id"])

@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orders.book import event_hash
 from orders.models import Account, AccountAccess, BrokerCommand, BrokerId, Event, Execution, Gateway, Incident, Limit, OrderRecord, Position
+from orders.replay import Chain
 from orders.rules.lifecycle import OPEN
 from orders.rules.limit_table import effective
 from orders.rules.terms import AccessLevel, CommandKind, CommandState, GatewayState
@@ -88,10 +88,7 @@ class Past:
     """What the walk found. `rows`: (table, primary key) -> field -> value as events spell it."""
 
     rows: dict[tuple[str, Any], Values] = field(default_factory=dict)
-    events: int = 0
-    last: int = 0
-    head: str = ""
-    first_bad: int | None = None
+    chain: Chain = field(default_factory=Chain)
     holes: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)  # status changes that their event does not name, or names wrongly
     steps: list[Step] = field(default_factory=list)
@@ -126,16 +123,10 @@ class _Walk:
     state: str = ""
 
     def take(self, event: Event) -> None:
-        past = self.past
-        past.events += 1
-        if event.seq != past.last + 1:
-            past.holes.append(f"seq {past.last + 1} is not there; after {past.last} comes {event.seq}")
-        if past.first_bad is None:
-            if event.seq != past.last + 1:
-                past.first_bad = past.last + 1
-            elif event.prev_hash != past.head or event.hash != event_hash(event):
-                past.first_bad = event.seq
-        past.last, past.head = event.seq, event.hash
+        chain = self.past.chain
+        if event.seq != chain.last + 1:
+            self.past.holes.append(f"seq {chain.last + 1} is not there; after {chain.last} comes {event.seq}")
+        chain.take(event)
         changed = self._fold(event)
         corrected = any(
             label == _EXECUTION and values.get("counts") is False and before is not None for label, _, before, values in changed

@@ -15,19 +15,12 @@ from orders.rules.lifecycle import Evidence as Basis
 
 def record_is_whole(seen: Evidence) -> Finding:
     """I6: the chain holds, seq has no holes, folding gives the rows, a status change has one event."""
-    past, book = seen.past, seen.book
-    found = []
-    if past.first_bad is not None:
-        found.append(f"the first bad event is seq {past.first_bad}: changed, deleted, inserted or moved")
-    found += past.holes
-    if book is not None and past.first_bad is None and (book.seq, book.head_hash) != (past.last, past.head):
-        found.append(
-            f"the events end with seq {past.last}, the book gave out seq {book.seq}: the end was cut off, added to or written anew"
-        )
+    past = seen.past
+    found = seen.broken_chain() + past.holes
     found += past.unnamed
     found += [str(difference) for difference in replay.compare(past.rows, seen.audited())]
     title = "the chain is whole, seq has no holes, events give the rows, every status change is named once"
-    return Finding("I6", title, past.events, "events", found)
+    return Finding("I6", title, past.chain.events, "events", found)
 
 
 def legal_steps(seen: Evidence) -> Finding:

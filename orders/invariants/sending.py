@@ -168,7 +168,8 @@ def only_when_ready(seen: Evidence) -> Finding:
         if claim.gateway != READY and not _ready_soon(seen, claim)
     ]
     if seen.ledger is not None:
-        found += seen.ledger.early
+        words = "was sent before the gateway had been asked for open orders, executions and positions"
+        found += [f"{frame} at {frame.time} {words}" for frame in seen.ledger.early if frame.client in seen.clients]
     title = "no order goes out between connecting and READY"
     return Finding("I16", title, len(claims), "claims", found, "" if seen.ledger else NO_LEDGER)
 
@@ -244,7 +245,7 @@ def well_formed(seen: Evidence) -> Finding:
         return Finding("I20", title, why="only frames show it: give a ledger")
     version = seen.gateway.server_version if seen.gateway else None
     frames = [frame for frame in seen.ledger.frames if frame.client in seen.clients]
-    found = list(seen.ledger.unread)
+    found = [words for client, words in seen.ledger.unread if client in seen.clients]
     for frame in frames:
         if version and len(frame.fields) != order_fields(version):
             found.append(f"{frame} at {frame.time} has {len(frame.fields)} fields; version {version} has {order_fields(version)}")

@@ -116,6 +116,17 @@ def test_a_row_that_was_written_past_the_book_is_named(desk: Desk, spoil: Callab
     assert said in str(found[0])
 
 
+def test_a_field_that_is_younger_than_its_rows_has_its_default(desk: Desk) -> None:
+    """An upgrade adds a column; the events before it know nothing of it."""
+    desk.tell(PositionReported(desk.account.code, facts(desk.contract), Decimal(1), Decimal(1)))
+    folded = replay.fold(replay.all_events())
+    for key in [key for key in folded if key[0] == "orders.Position"]:
+        del folded[key]["opening"]
+    assert replay.compare(folded, [(Position, Position.objects.all())]) == []
+    Position.objects.update(opening=5)
+    assert [one.field for one in replay.compare(folded, [(Position, Position.objects.all())])] == ["opening"]
+
+
 def test_a_removed_row_is_gone_from_the_fold(desk: Desk) -> None:
     with book(at=NOW) as b, b.event("test.added", source=Source.SYSTEM) as fact:
         row = fact.add(Incident(kind="x", text="y", opened_at=NOW))

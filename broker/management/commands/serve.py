@@ -23,6 +23,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import close_old_connections, connection
 
+from orders import heads
+
 if TYPE_CHECKING:
     from broker.hosting import Gateway, Worker
 
@@ -53,6 +55,7 @@ class Command(BaseCommand):
         from broker.simulator.store import StoreProblem
 
         code = Host(listener, _application(), _make_worker, _gateway(options), self._welcome(listener), told=(StoreProblem,)).run()
+        heads.flush()
         # Not sys.exit: threads of requests that still wait would keep the process, and Python 3.11 may crash taking its tasks apart.
         logging.shutdown()
         sys.stdout.flush()
