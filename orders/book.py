@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
@@ -252,7 +253,7 @@ class Fact:
         self.shown[(topic, row_id)] = (account_id, user_id)
 
     def _version(self, row: Model) -> bool:
-        if isinstance(row, Book) or not any(f.name == "seq" for f in row._meta.concrete_fields):
+        if isinstance(row, Book) or not _has_field(type(row), "seq"):
             return False
         row.seq = self.seq  # type: ignore[attr-defined]
         return True
@@ -265,8 +266,13 @@ class Fact:
             if isinstance(row, model):
                 topic, row_id, account_id, user_id = describe(row)
                 self.show(topic, row_id, account_id=account_id, user_id=user_id)
-        if self.account is None and any(f.name == "account" for f in row._meta.concrete_fields):
+        if self.account is None and _has_field(type(row), "account"):
             self.account = getattr(row, "account", None)
+
+
+@cache
+def _has_field(model: type[Model], name: str) -> bool:
+    return any(f.name == name for f in model._meta.concrete_fields)
 
 
 def encode(value: Any) -> Any:
@@ -291,9 +297,14 @@ def row_values(row: models.Model) -> dict[str, Any]:
     return {f.attname: _column_value(row, f.attname) for f in row._meta.concrete_fields}
 
 
+@cache
+def _column(model: type[Model], attname: str) -> Any:
+    return next(f for f in model._meta.concrete_fields if f.attname == attname)
+
+
 def _column_value(row: models.Model, attname: str) -> Any:
     """A field as the database will give it back: of its own type, decimals at the column's precision."""
-    field = next(f for f in row._meta.concrete_fields if f.attname == attname)
+    field = _column(type(row), attname)
     value = field.to_python(getattr(row, attname))
     if isinstance(field, models.DecimalField) and value is not None:
         value = value.quantize(Decimal(1).scaleb(-field.decimal_places))
