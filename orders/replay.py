@@ -5,7 +5,7 @@ The rule it keeps: a row of an audited table is what its events say, field by fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,14 +91,22 @@ def all_events() -> Iterator[Event]:
 
 def differences() -> list[Difference]:
     """Where the rows are not what the events say; empty for a book that only its writers wrote."""
-    folded = fold(all_events())
+    rows = ((model, model._default_manager.order_by("pk").iterator(chunk_size=_CHUNK)) for model in AUDITED)
+    return compare(fold(all_events()), rows)
+
+
+def compare(folded: Mapping[Key, dict[str, Any]], tables: Iterable[tuple[type[Model], Iterable[Model]]]) -> list[Difference]:
+    """Where the rows of audited tables are not what the events fold to."""
     found: list[Difference] = []
-    for model in AUDITED:
-        plain = PLAIN_FIGURES.get(model, frozenset())
-        for row in model._default_manager.order_by("pk").iterator(chunk_size=_CHUNK):
-            found += _compare(row, folded.pop((model._meta.label, row.pk), None), plain)
-    labels = {model._meta.label for model in AUDITED}
-    found += [Difference(label, pk, "", True, None) for label, pk in folded if label in labels]
+    seen: set[Key] = set()
+    labels: set[str] = set()
+    for model, rows in tables:
+        label, plain = model._meta.label, PLAIN_FIGURES.get(model, frozenset())
+        labels.add(label)
+        for row in rows:
+            seen.add((label, row.pk))
+            found += _compare(row, folded.get((label, row.pk)), plain)
+    found += [Difference(label, pk, "", True, None) for label, pk in folded if label in labels and (label, pk) not in seen]
     return found
 
 
