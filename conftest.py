@@ -12,7 +12,17 @@ from typing import Any
 
 pytest_plugins = ["oms_site.tests.fixtures"]
 
-_FOREIGN = ("IBKR_", "DESKBOOK_ALLOW", "DESKBOOK_URL", "DESKBOOK_DEBUG", "DESKBOOK_SECRET", "DATABASE_URL", "REDIS_URL", "PORT")
+_FOREIGN = (
+    "IBKR_",
+    "DESKBOOK_ALLOW",
+    "DESKBOOK_CRASH",
+    "DESKBOOK_URL",
+    "DESKBOOK_DEBUG",
+    "DESKBOOK_SECRET",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "PORT",
+)
 _OWNS_THE_RUN = "PYTEST_XDIST_WORKER" not in os.environ  # its helpers inherit what it sets
 _DATA = Path(os.environ["DESKBOOK_DATA"]) if not _OWNS_THE_RUN else Path(tempfile.mkdtemp(prefix="deskbook-test-"))
 

@@ -25,6 +25,7 @@ from broker.pacing import Kept, Pacer
 from broker.questions import PATIENCE, Questions
 from broker.requests import FIRST_REQUEST_ID, Requests
 from broker.translate import ib_contract, ib_order
+from orders.crashpoints import reach
 from orders.errors import GatewayUnavailable
 from orders.rules.commands import CancelOrder, Frame, ModifyOrder, Unit
 from orders.rules.reports import OpenOrderReported, PositionReported, Question
@@ -301,10 +302,12 @@ class IBKRConnector:
         if not self.may_send(unit.fence):
             raise NotWritten("the lease is not certain any more")
         try:
-            for frame, write in zip(unit.frames, writes, strict=True):
+            for frame, write, point in zip(unit.frames, writes, _crash_points(unit), strict=True):
                 session.listener.note(frame, self._monotonic())
                 write()
                 self.pacer.wrote()
+                if point:
+                    reach(point)
         except ConnectionError as error:
             raise HalfWritten(str(error)) from error
         transport = session.ib.client.conn.transport
@@ -340,3 +343,11 @@ class IBKRConnector:
         if question not in snapshot.complete:
             raise GatewayUnavailable(f"the gateway did not tell all {question}")
         return snapshot.reports
+
+
+def _crash_points(unit: Unit) -> list[str]:
+    """The crash point after each frame of the unit: within a family, after the entry and after its first exit."""
+    points = ["", ""]
+    if any(not isinstance(frame, CancelOrder) and frame.parent_ib_order_id for frame in unit.frames):
+        points = ["bracket.after_parent", "bracket.after_first_child"]
+    return [*points, *[""] * len(unit.frames)][: len(unit.frames)]

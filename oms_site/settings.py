@@ -177,6 +177,7 @@ IBKR_HOST = text("IBKR_HOST")
 IBKR_PORT = whole("IBKR_PORT", 4002 if IBKR_HOST else 0, 1 if IBKR_HOST else 0, 65535)  # simulated: 0 lets the system choose a free one
 IBKR_CLIENT_ID = whole("IBKR_CLIENT_ID", 17, 0, 2**31 - 1)  # 0 would also bind the orders that people enter in TWS
 DESKBOOK_ALLOW_LIVE = live_accounts("DESKBOOK_ALLOW_LIVE")
+DESKBOOK_CRASH_AT = text("DESKBOOK_CRASH_AT")  # for drills: orders/crashpoints.py has the names, and refuses what is none
 
 # --- Django ---------------------------------------------------------------------------------------------------------------------------
 

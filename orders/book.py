@@ -24,6 +24,7 @@ from django.db import connection, models, transaction
 from django.db.models import Model
 
 from orders import bell
+from orders.crashpoints import reach
 from orders.models import (
     Account,
     AccountAccess,
@@ -184,6 +185,7 @@ class OpenBook:
 
     def run_after_commit(self, seq_before: int) -> None:
         if self.row.seq != seq_before:
+            reach("after_commit_before_publish")
             self._after.append(bell.ring_feed)
         if self._work:
             self._after.append(bell.ring_worker)

@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from orders.book import book
+from orders.crashpoints import reach
 from orders.models import Lease
 
 NAME = "broker"
@@ -48,7 +49,9 @@ def acquire(holder: str, now: datetime) -> int | None:
         row.holder, row.fence = holder, row.fence + 1
         row.renewed_at, row.expires_at = moment, moment + LIFE
         row.save()
-        return row.fence
+    reach("lease.after_acquire")
+    fence: int = row.fence
+    return fence
 
 
 def renew(holder: str, fence: int, now: datetime) -> bool:
@@ -56,7 +59,9 @@ def renew(holder: str, fence: int, now: datetime) -> bool:
     with book(at=now):
         moment = _moment(now)
         mine = Lease.objects.filter(name=NAME, holder=holder, fence=fence)
-        return mine.update(renewed_at=moment, expires_at=moment + LIFE) == 1
+        renewed = mine.update(renewed_at=moment, expires_at=moment + LIFE) == 1
+    reach("lease.after_renew")
+    return renewed
 
 
 def release(holder: str, fence: int) -> None:

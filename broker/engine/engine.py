@@ -23,6 +23,7 @@ from broker.engine.hearing import Hearing
 from broker.engine.sending import Sending
 from broker.engine.situation import RunInBook, Situation
 from orders import lease
+from orders.crashpoints import reach
 from orders.lease import LeaseLost
 from orders.rules.terms import GatewayState
 
@@ -74,6 +75,7 @@ class Engine:
 
     async def run(self) -> None:
         """Works until `stop`. Raises LeaseLost where another worker took over, EngineFailed where a task of ours died."""
+        reach("worker.start")
         if not await self._lead():
             return
         tasks = self._start()

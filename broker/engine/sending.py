@@ -17,7 +17,8 @@ from broker.connector import HalfWritten, NotWritten
 from broker.engine.situation import Own, Situation, rung
 from broker.pacing import Kept
 from orders import outbox
-from orders.rules.commands import CancelOrder, Unit
+from orders.crashpoints import reach
+from orders.rules.commands import CancelOrder, ModifyOrder, PlaceOrder, Unit
 from orders.rules.reports import Question
 from orders.rules.terms import GatewayState
 
@@ -25,6 +26,12 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 RENEWAL_SECONDS = 2.5
+_CRASH_POINTS = {
+    # before a unit of these is written, and after the write returned
+    PlaceOrder: ("worker.after_commit_before_send", "worker.after_place"),
+    ModifyOrder: ("modify.before_send", "modify.after_send"),
+    CancelOrder: ("cancel.before_send", "cancel.after_send"),
+}
 QUIET_SECONDS = 5.0  # after so long without a byte from the gateway it is asked whether it lives, before it is sent an order
 
 
@@ -97,12 +104,15 @@ class Sending:
         cancels = all(isinstance(frame, CancelOrder) for frame in unit.frames)
         if here.epoch != epoch or not (here.state.may_cancel if cancels else here.state.may_place):
             return f"Not sent: the connection changed while it was prepared ({here.state}{here.reason and ', '}{here.reason})."
+        before, after = _CRASH_POINTS[type(unit.frames[0])]
+        reach(before)
         try:
             here.connector.send(unit)
         except NotWritten as error:
             return f"Not sent: {error}."
         except HalfWritten as error:
             return f"Not known whether it was sent: {error}."
+        reach(after)
         return ""
 
     async def _recover(self) -> None:

@@ -46,7 +46,7 @@ ROOMS = {
     ),
     "broker.worker": Room(("broker",), ("django", "asgiref", "channels")),
     "broker.hosting": Room((), ("daphne", "twisted")),
-    "broker": Room(("broker", "orders.rules", "orders.errors"), ("ib_async", "eventkit")),
+    "broker": Room(("broker", "orders.rules", "orders.errors", "orders.crashpoints"), ("ib_async", "eventkit")),
     "oms_site": Room(("oms_site", "orders.pages"), ("django", "asgiref", "channels", "dj_database_url")),
 }
 LAYERED = ("orders", "broker", "oms_site")

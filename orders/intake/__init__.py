@@ -14,8 +14,9 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
-from orders import lease
+from orders import crashpoints, lease
 from orders.book import book
+from orders.errors import Refused
 from orders.intake import accounts, executions, messages, orders, silence, snapshot
 from orders.intake.snapshot import Reconciled
 from orders.intake.values import apply_values
@@ -42,12 +43,17 @@ from orders.rules.reports import (
     Snapshot,
     TermsUnchanged,
 )
-from orders.rules.terms import BookKind
+from orders.rules.terms import BookKind, CommandKind
 
 __all__ = ["Outcome", "Reconciled", "apply", "apply_values", "bind", "gateway", "reconcile"]
 
 log = logging.getLogger(__name__)
 
+_ACKNOWLEDGED = {
+    CommandKind.PLACE: "worker.after_ack_before_commit",
+    CommandKind.MODIFY: "modify.after_ack",
+    CommandKind.CANCEL: "cancel.after_ack",
+}
 BATCH = 100
 """Reports of a snapshot in one transaction: a long list must not keep a trader's order waiting for the lock."""
 
@@ -92,7 +98,15 @@ def apply(reports: Sequence[Report], *, now: datetime, client_id: int, fence: in
             refused += not _take(work, report)
         if work.some_order_closed:
             b.wake_worker()  # a PLACE may have waited for it
+        _reach_crash_points(work)
     return Outcome(frozenset(work.ask), refused, work.executions, work.external)
+
+
+def _reach_crash_points(work: Work) -> None:
+    if work.executions:
+        crashpoints.reach("exec.before_commit")
+    for kind in work.acknowledged:
+        crashpoints.reach(_ACKNOWLEDGED[kind])
 
 
 def _take(work: Work, report: Report) -> bool:
@@ -132,6 +146,7 @@ def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None, befor
     outcomes = []
     for start in range(0, len(reports), BATCH):
         before_each()
+        crashpoints.reach("snapshot.between_parts")
         part = reports[start : start + BATCH]
         outcomes.append(apply(part, now=now, client_id=taken.client_id, fence=fence, source=Source.RECONCILE))
     if missing := snapshot.not_found() - not_found:
@@ -151,6 +166,11 @@ def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None, befor
 
 def bind(kind: BookKind, codes: Sequence[str], now: datetime) -> None:
     """Binds the book to the gateway that it meets first. Raises Refused("WRONG_BOOK") for another kind, saying what to do."""
+    if kind is BookKind.LIVE and (place := crashpoints.armed()) is not None:
+        words = (
+            f"This gateway trades real money, and this process is armed to be killed at {place}. Unset DESKBOOK_CRASH_AT and start again."
+        )
+        raise Refused("CRASH_POINT", words)
     with book(at=now) as b:
         accounts.bind_book(b, kind, codes)
 

@@ -60,6 +60,7 @@ class Work:
     known_executions: dict[str, Execution] = field(default_factory=dict)  # those of the batch that were in the book before it
     known_commissions: dict[str, CommissionReport] = field(default_factory=dict)
     some_order_closed: bool = False
+    acknowledged: set[CommandKind] = field(default_factory=set)  # kinds of the commands that the batch confirmed
     executions: int = 0
     external: int = 0
 
@@ -153,6 +154,8 @@ class Change:
         if state not in OPEN_COMMANDS:
             values["settled_at"] = self.now
         self.sets.append((command, values))
+        if state is CommandState.CONFIRMED:
+            self.work.acknowledged.add(CommandKind(command.kind))
         self.commands.pop(CommandKind(command.kind), None)
 
     def attention(self, text: str) -> None:

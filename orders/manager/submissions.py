@@ -15,6 +15,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from orders.book import OpenBook, book, encode
+from orders.crashpoints import reach
 from orders.errors import Refused
 from orders.models import Account, Submission
 from orders.models.book import Source
@@ -44,6 +45,7 @@ def submit(
     if not isinstance(key, str) or not 0 < len(key) <= 64:
         raise Refused("KEY", "Every request needs a key of 1 to 64 characters.", field="key")
     digest = payload_hash(verb, payload)
+    reach("submit.before_write")
     with book(at=now) as b:
         before = Submission.objects.filter(user_id=actor.pk, key=key).first()
         if before is not None:
@@ -53,6 +55,8 @@ def submit(
         else:
             answer = _first_time(b, actor, verb, payload, work, account)
             Submission.objects.create(user_id=actor.pk, key=key, verb=verb, payload_hash=digest, result=encode(answer), created_at=now)
+            reach("submit.before_commit")
+    reach("submit.after_commit")
     if "refused" in answer:
         raise _refusal(answer["refused"])
     return answer

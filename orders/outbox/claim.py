@@ -11,6 +11,7 @@ from datetime import datetime
 from orders import checks, lease
 from orders.book import OpenBook, book
 from orders.checks import Draft
+from orders.crashpoints import reach
 from orders.models import BrokerCommand
 from orders.models.book import Source
 from orders.outbox import frames, waiting
@@ -38,6 +39,7 @@ def claim(*, fence: int, client_id: int, state: GatewayState, room: int, now: da
     if not BrokerCommand.objects.filter(state=_PENDING).exists():
         return []
     room = min(room, AT_ONCE)
+    reach("worker.before_claim")
     with book(at=now) as b:
         lease.check(fence, now)
         waiting.release(b)
