@@ -54,26 +54,28 @@ class Story:
         return self._digest.hexdigest()[:16]
 
 
-class MemoryLedger:
-    """Stands in for the path of the gateway's ledger: keeps its lines, and tells each as it is written."""
+class MemoryLedger(list[dict[str, Any]]):
+    """The gateway's ledger: its lines, each told as it is written. It outlives its gateway, as a file does."""
 
     def __init__(self, heard: Callable[[dict[str, Any]], None]) -> None:
-        self.lines: list[dict[str, Any]] = []
+        super().__init__()
         self._heard = heard
+
+    def __bool__(self) -> bool:
+        return True
+
+    def append(self, line: dict[str, Any]) -> None:
+        super().append(line)
+        self._heard(line)
 
     def open(self, *mode: str, **options: Any) -> MemoryLedger:
         return self
 
     def write(self, text: str) -> None:
-        line = json.loads(text)
-        self.lines.append(line)
-        self._heard(line)
+        self.append(json.loads(text))
 
     def close(self) -> None:
-        """It outlives its gateway, as a file does."""
-
-
-_ORDER_FIELDS = ("status", "filled", "remaining")
+        """Nothing to close."""
 
 
 def as_words(line: dict[str, Any]) -> str | None:

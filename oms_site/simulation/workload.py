@@ -15,6 +15,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import OperationalError
 
+from oms_site.simulation.loop import Killed
 from oms_site.simulation.world import ACCOUNTS, BEGINNING, World
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
@@ -50,12 +51,11 @@ class Asked:
 
 
 class Trader:
-    """One person at a page. `dies`: how many of his next requests lose their web process, before (False) or after (True) the commit."""
+    """One person at a page. Where his web process dies under a request (the crash points of submit), he is not answered and asks again."""
 
     def __init__(self, world: World, name: str, rng: Random) -> None:
         self._world, self._name, self._rng = world, name, rng
         self.asked: list[Asked] = []
-        self.dies: list[bool] = []
 
     async def trade(self, acts: int, seconds: float) -> None:
         """So many acts, spread over that time."""
@@ -155,8 +155,6 @@ class Trader:
         asked = Asked(f"{self._name}-{len(self.asked) + 1}", verb)
         self.asked.append(asked)
         ends = self._world.loop.time() + PATIENCE
-        if self._rng.random() < 0.1:
-            self.dies = [self._rng.random() < 0.5 for _ in range(self._rng.randint(1, 2))]
         while not asked.answer and not asked.refusal and self._world.loop.time() < ends:
             asked.tries += 1
             try:
@@ -173,12 +171,10 @@ class Trader:
         world = self._world
         if world.failures.until > world.loop.time():
             raise OperationalError("database is locked")
-        dies = self.dies.pop(0) if self.dies else None
-        if dies is False:
-            world.story.fault("web killed before the commit")
-            raise OperationalError("the web process died")
         try:
             answer = getattr(self._manager, asked.verb)(*arguments, key=asked.key, **options)
+        except Killed:
+            raise OperationalError("the web process died") from None
         except Refused as refused:
             asked.refusal = refused.code
         except IllegalTransition as error:
@@ -187,14 +183,9 @@ class Trader:
             told = _names(answer)
             if again and told != asked.answer:
                 raise AssertionError(f"the same key was answered {told} after {asked.answer}")
-            if dies is None:
-                asked.answer = told
+            asked.answer = told
         finally:
             world.story.book_moved()
-        if dies:
-            world.story.fault("web killed after the commit")
-            asked.refusal = ""
-            raise OperationalError("the web process died")
         world.story.say(self._name, f"{asked.verb} {asked.key}: {' '.join(name[-6:] for name in asked.answer) or asked.refusal}")
         if self._rng.random() < 0.8:
             world.ring()  # else the bell is lost, and the worker polls

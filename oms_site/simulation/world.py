@@ -24,10 +24,10 @@ from broker.engine import Engine, EngineFailed
 from broker.simulator.exchange import Exchange
 from broker.simulator.server import SimulatedGateway
 from oms_site.simulation.database import Door, Failures
-from oms_site.simulation.loop import Killed, Process, VirtualLoop
+from oms_site.simulation.loop import PROCESS, Killed, Process, VirtualLoop
 from oms_site.simulation.network import Network
 from oms_site.simulation.story import MemoryLedger, Story, as_words
-from orders import lease
+from orders import crashpoints, lease
 from orders.models import Book, Gateway
 from orders.rules.commands import CancelOrder, ModifyOrder, Unit
 from orders.rules.terms import GatewayState
@@ -80,6 +80,9 @@ class World:
         self.ledger = MemoryLedger(self._ledger_wrote)
         self.skew = timedelta()
         self.sent: list[Sent] = []
+        self.cut_off = False  # the gateway has lost IB
+        self.supervised = True  # a worker that ends is started again
+        self.faults_since = 0.0
         self.gateway: SimulatedGateway | None = None
         self.gateway_process: Process | None = None
         self.workers: list[WorkerHost] = []
@@ -96,7 +99,8 @@ class World:
     def running(self) -> Iterator[None]:
         """Makes chance and loop this world's own, and leaves nothing of it behind."""
         chance = Random(f"{self.seed} chance")
-        kept = os.urandom, lease._is_dead
+        kept = os.urandom, lease._is_dead, crashpoints.action
+        crashpoints.action = self._crash
         random.seed(self.seed)
         os.urandom = lambda size: chance.randbytes(size)  # type: ignore[assignment] # names of orders
         lease._is_dead = lambda holder: not any(one.holder == holder and one.process.alive for one in self.workers)
@@ -104,8 +108,18 @@ class World:
         try:
             yield
         finally:
-            os.urandom, lease._is_dead = kept  # type: ignore[assignment]
+            os.urandom, lease._is_dead, crashpoints.action = kept  # type: ignore[assignment]
+            crashpoints.arm("")
             self._end()
+
+    def _crash(self, point: str) -> None:
+        """A crash point is reached: the process that runs dies here. A trader's web process is told by the exception."""
+        self.story.fault(f"killed at {point}")
+        crashpoints.arm("")
+        process = PROCESS.get()
+        if process is not None:
+            process.kill()
+        raise Killed
 
     def _end(self) -> None:
         for worker in self.workers:
@@ -182,6 +196,12 @@ class World:
         self.story.say("control", f"{line}: {answer[:60]}")
         return answer
 
+    async def wipe(self) -> None:
+        """The gateway forgets everything."""
+        await self.command("reset")
+        if self.exchange is not None and not any(line["kind"] == "wiped" for line in self.ledger[-20:]):
+            self.ledger.append({"time": self.now().isoformat(), "kind": "wiped"})
+
     def _ledger_wrote(self, line: dict[str, Any]) -> None:
         words = as_words(line)
         if words is not None:
@@ -194,6 +214,15 @@ class World:
         self.workers.append(worker)
         worker.start()
         return worker
+
+    def worker_ended(self) -> None:
+        """The supervisor: a worker that has ended is followed by another."""
+        if self.supervised and not self.living():
+            self.loop.call_later(self.rng.uniform(0.5, 3.0), self._start_another, context=self.network.outside)
+
+    def _start_another(self) -> None:
+        if self.supervised and not self.living():
+            self.start_worker()
 
     def living(self) -> list[WorkerHost]:
         return [worker for worker in self.workers if worker.process.alive and not worker.ended]
@@ -227,6 +256,7 @@ class WorkerHost:
 
     def start(self) -> None:
         self.world.story.say(self.name, "starts")
+        self.process.on_death.append(self._died)
         self.process.spawn(self._main(), self.name)
 
     async def _main(self) -> None:
@@ -241,6 +271,11 @@ class WorkerHost:
             why = f"ends: {error}"
         self.ended = True
         world.story.say(self.name, why)
+        world.worker_ended()
+
+    def _died(self) -> None:
+        self.world.story.say(self.name, "is dead")
+        self.world.worker_ended()
 
     def _watch(self, unit: Unit) -> None:
         assert self.engine is not None
