@@ -131,7 +131,7 @@ def database() -> dict[str, Any]:
         parsed["OPTIONS"] = {
             # Immediate: a deferred transaction that reads, then writes, fails with "database is locked" whatever its time limit.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 5,  # then the answer is 503: the same form may be sent again
             # Full: an order that was acknowledged a moment before a power cut is still there after it.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }

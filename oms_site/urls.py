@@ -10,6 +10,8 @@ from django.urls import include, path
 admin.site.site_header = admin.site.site_title = "Deskbook"
 admin.site.index_title = "Administration"
 
+handler500 = "oms_site.unavailable.failed"
+
 urlpatterns = [
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

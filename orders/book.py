@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import threading
+import time as clocks
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connection, models, transaction
+from django.db import OperationalError, connection, models, transaction
 from django.db.models import Model
 
 from orders import bell
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Model)
 
+PATIENCE = 5.0
+"""Seconds that a writer waits for the lock. PostgreSQL has the same limit for each statement (settings.py)."""
+
 
 class _Fifo:
     """A lock that is granted in the order of asking. SQLite's own busy wait is not fair: with many writers it starves one for seconds."""
@@ -56,19 +60,24 @@ class _Fifo:
         self._waiting: deque[threading.Event] = deque()
         self._held_by: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, seconds: float) -> bool:
+        """Waits for its turn; False where it did not come in time."""
         me = threading.get_ident()
         with self._guard:
             if self._held_by == me:
                 raise RuntimeError("book() is not re-entrant: pass the open book on")
             if self._held_by is None and not self._waiting:
                 self._held_by = me
-                return
+                return True
             turn = threading.Event()
             self._waiting.append(turn)
-        turn.wait()
+        in_time = turn.wait(seconds)
         with self._guard:
+            if not in_time and not turn.is_set():
+                self._waiting.remove(turn)
+                return False
             self._held_by = me
+            return True
 
     def release(self) -> None:
         with self._guard:
@@ -86,12 +95,16 @@ _fifo = _Fifo()
 def book(at: datetime) -> Iterator[OpenBook]:
     """Opens the book for writing at the moment `at`. Everything inside is one transaction; an exception undoes all of it.
 
-    Raises `Book.DoesNotExist` where the database was never migrated, and Django's `OperationalError` where the lock cannot be had.
+    Raises `Book.DoesNotExist` where the database was never migrated, and Django's `OperationalError` where the lock cannot be had within
+    `PATIENCE` seconds.
     """
+    ends = clocks.monotonic() + PATIENCE
     embedded = connection.vendor == "sqlite"
-    if embedded:
-        _fifo.acquire()
+    if embedded and not _fifo.acquire(PATIENCE):
+        raise OperationalError(f"the book is busy: it was not to be had within {PATIENCE:g} s")
     try:
+        if embedded:
+            _wait_at_most(ends - clocks.monotonic())
         with transaction.atomic(durable=True):
             b = OpenBook(row=Book.objects.select_for_update().get(pk=1), now=at)
             before = (b.row.seq, b.row.head_hash)
@@ -102,6 +115,13 @@ def book(at: datetime) -> Iterator[OpenBook]:
         if embedded:
             _fifo.release()
     b.run_after_commit(before[0])
+
+
+def _wait_at_most(seconds: float) -> None:
+    """What is left of the patience for another process's lock, where waiting for our own threads has cost some of it."""
+    if seconds < PATIENCE - 0.1:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {max(round(seconds * 1000), 100)}")
 
 
 @dataclass

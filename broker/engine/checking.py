@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from broker.engine.situation import Own, Posted, Situation, rung
-from orders import outbox
+from orders import outbox, recovery
 from orders.errors import GatewayUnavailable
+from orders.intake import Reconciled
+from orders.recovery import Comparison
 from orders.rules.reports import OpenOrderReported, Question, Report, Snapshot
 from orders.rules.terms import GatewayState
 
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS = 2.0
 OPEN_ORDERS_SECONDS, POSITIONS_SECONDS = 10.0, 30.0
+DIFFERING_SECONDS = 15.0  # between lists of positions while one of them is not explained
 ASKED_AGAIN_SECONDS = 2.0  # at the least between two snapshots
 ABSENCE_SECONDS = 10.5  # absence counts in two complete snapshots at least 10 s apart
 LONGEST_DOUBT_SECONDS = 60.0  # between snapshots for the sake of orders that a person will have to settle
@@ -44,6 +48,8 @@ class Checking:
         self._doubts = (0, 0)
         self._silent_executions = 0
         self._reconciling_since: float | None = None
+        self._positions_seconds = POSITIONS_SECONDS
+        self._way_back: Comparison | None = None
 
     async def run(self) -> None:
         """Keeps house every two seconds and compares when it is due or asked for, until the engine ends."""
@@ -80,6 +86,7 @@ class Checking:
             return
         epoch = here.epoch
         here.to_check -= questions
+        comparison = await self._begin(questions)
         try:
             snapshot = await here.connector.questions.snapshot(questions)
         except (ConnectionError, GatewayUnavailable):
@@ -88,12 +95,36 @@ class Checking:
             self._last_snapshot_at = here.monotonic()
         self._asked_at.update(dict.fromkeys(snapshot.complete, self._last_snapshot_at))
         result, agree = await self._settled(snapshot)
+        comparison.fills |= set(result.fills)
+        comparison.external |= set(result.external)
         if here.epoch == epoch:
             self._judge(snapshot, agree)
+            await self._certify(comparison, snapshot, result)
         here.ask(result.ask)
+        self._positions_seconds = DIFFERING_SECONDS if result.positions.differing else POSITIONS_SECONDS
         self._schedule_doubts(result, whole=questions == EVERYTHING)
         if questions - snapshot.complete:  # what was not told is asked again, patiently: some gateways never end a list
             self._everything_at = min(self._everything_at or float("inf"), self._last_snapshot_at + LONGEST_DOUBT_SECONDS)
+
+    async def _begin(self, questions: frozenset[Question]) -> Comparison:
+        """What is in doubt before the broker is asked. A way back is one comparison, however many snapshots it takes."""
+        here = self._here
+        if here.state is not GatewayState.RECONCILING:
+            asked = ", ".join(sorted(questions))
+            return await here.book(recovery.begin, f"A check of {asked}", here.now)
+        if self._way_back is None:
+            self._way_back = await here.book(recovery.begin, here.way_back, here.now)
+        self._way_back.reason = here.way_back
+        return self._way_back
+
+    async def _certify(self, comparison: Comparison, snapshot: Snapshot, result: Reconciled) -> None:
+        """A certificate of every way back that led to READY, and of every other check that told the book something."""
+        here = self._here
+        is_way_back = comparison is self._way_back
+        if here.state is GatewayState.READY and (is_way_back or result.found):
+            complete = snapshot.complete >= EVERYTHING if is_way_back else True
+            await here.book(recovery.certify, comparison, complete=complete, now=here.now, fence=here.fence)
+            self._way_back = None
 
     def _just_connected(self) -> bool:
         return self._here.state is GatewayState.RECONCILING and self._reconciling_since is None
@@ -110,18 +141,18 @@ class Checking:
         due = set(here.to_check)
         if now - self._asked_at[Question.OPEN_ORDERS] >= OPEN_ORDERS_SECONDS:
             due.add(Question.OPEN_ORDERS)
-        if now - self._asked_at[Question.POSITIONS] >= POSITIONS_SECONDS:
+        if now - self._asked_at[Question.POSITIONS] >= self._positions_seconds:
             due.add(Question.POSITIONS)
         return frozenset(due)
 
-    async def _settled(self, snapshot: Snapshot) -> tuple[Any, bool]:
+    async def _settled(self, snapshot: Snapshot) -> tuple[Reconciled, bool]:
         """Sends the snapshot into the book at its place among the reports, and waits for what became of it."""
         here = self._here
         highest = max((r.key.ib_order_id for r in snapshot.reports if isinstance(r, OpenOrderReported)), default=0)
         if 0 < highest < MOST_ORDER_ID:  # an id of another client counts too, once we have seen it (IB: code 103)
             await here.book(outbox.raise_order_id_mark, highest, here.now)
         settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        here.connector.inbox.put(Posted(snapshot, settled), must_fit=True)
+        here.connector.inbox.put(Posted(replace(snapshot, accounts=here.accounts), settled), must_fit=True)
         return await settled
 
     def _judge(self, snapshot: Snapshot, agree: bool) -> None:
@@ -144,7 +175,7 @@ class Checking:
             log.error("For %.0f s the gateway has not told all of its %s; no order goes out.", since, words)
         here.change(GatewayState.RECONCILING, f"The gateway has not told all of its {words}.")
 
-    def _schedule_doubts(self, result: Any, *, whole: bool) -> None:
+    def _schedule_doubts(self, result: Reconciled, *, whole: bool) -> None:
         """Orders that the broker does not know are looked for again, ever less often while nothing changes."""
         now, doubts = self._here.monotonic(), (result.unknown, result.absent)
         if not any(doubts):

@@ -35,6 +35,7 @@ class Connection:
     def __init__(self, situation: Situation) -> None:
         self._here = situation
         self._pause = SHORTEST_PAUSE
+        self._way_back = "The desk was started"
         situation.connector.on_notice = self._noticed
         situation.connector.on_trouble = self._unreadable
 
@@ -46,6 +47,7 @@ class Connection:
                 here.change(GatewayState.CONNECTING, here.reason)
                 await self._connect()
                 cause = await here.connector.lost()
+                self._way_back = f"A new connection, after: {cause}"
                 if here.state is GatewayState.READY:
                     self._pause = SHORTEST_PAUSE
                 pause = self._next_pause()
@@ -77,7 +79,7 @@ class Connection:
         doubtful = await here.book(outbox.recover, here.now, here.fence)
         here.connector.inbox.put(Own(tuple(doubtful)), must_fit=True)
         if here.connector.is_connected:
-            here.reconcile("")
+            here.reconcile("", self._way_back)
 
     def _refuse_live(self, connected: Connected) -> None:
         """Raises Refused for real money unless every account of the login was listed by whoever runs the desk."""
@@ -101,11 +103,11 @@ class Connection:
             case errors.Link.RESTORED_WITHOUT_DATA:
                 if here.connector.is_connected:
                     here.connector.lines.forget()
-                self._restored(text)
+                self._restored(code, text)
             case errors.Link.RESTORED:
-                self._restored(text)
+                self._restored(code, text)
             case errors.Link.FARM_OK:
-                here.mend("2110")  # it ends without a 1101 or 1102: the farms come back
+                here.mend("2110", way_back=_again(code))  # it ends without a 1101 or 1102: the farms come back
             case errors.Link.RESET:
                 log.warning("The gateway resets its API port: %s", text)
             case errors.Link.TOO_FAST:
@@ -113,13 +115,13 @@ class Connection:
             case _:
                 log.info("Gateway message %s: %s", code, text)
 
-    def _restored(self, text: str) -> None:
+    def _restored(self, code: int, text: str) -> None:
         """1101 and 1102 alike: what happened in between may never be pushed."""
         here = self._here
         if here.state is GatewayState.DEGRADED:
-            here.mend("1100", "2110")
+            here.mend("1100", "2110", way_back=_again(code))
         elif here.state in (GatewayState.READY, GatewayState.RECONCILING):
-            here.reconcile(text)
+            here.reconcile(text, _again(code))
 
     def _unreadable(self, text: str) -> None:
         """A message was lost to us: whatever it said is found by asking."""
@@ -158,6 +160,10 @@ class Connection:
                 here.break_off("probe", "the gateway does not answer")
             return False
         here.latency_ms = round((here.monotonic() - started) * 1000)
-        here.mend("probe")
+        here.mend("probe", way_back="The gateway answers again")
         here.tell()
         return True
+
+
+def _again(code: int) -> str:
+    return f"The gateway has its own connection to IB again ({code})"

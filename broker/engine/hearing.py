@@ -13,6 +13,7 @@ from typing import Any
 
 from broker.engine.situation import Own, Posted, Situation
 from orders import intake
+from orders.holdings import Sums
 from orders.models import Position
 from orders.models.book import Source
 from orders.rules.reports import GatewayChanged, PositionReported, Question, Report, Snapshot
@@ -28,6 +29,7 @@ class Hearing:
 
     def __init__(self, situation: Situation) -> None:
         self._here = situation
+        self._sums = Sums()
 
     async def run(self) -> None:
         """Applies what arrives, until the engine ends."""
@@ -67,7 +69,8 @@ class Hearing:
     async def _settle(self, posted: Posted) -> None:
         here = self._here
         self._hold(posted.snapshot.reports)
-        result = await here.book(_settle, posted.snapshot, now=here.now, fence=here.fence, before_each=self._keep_lease)
+        named = {"now": here.now, "fence": here.fence, "before_each": self._keep_lease, "sums": self._sums}
+        result = await here.book(_settle, posted.snapshot, **named)
         here.bell.set()
         if not posted.settled.done():
             posted.settled.set_result(result)
@@ -108,5 +111,6 @@ def _positions_agree(snapshot: Snapshot) -> bool:
         for report in snapshot.reports
         if isinstance(report, PositionReported) and report.quantity
     }
-    rows = Position.objects.exclude(quantity=0).values_list("account__code", "contract__con_id", "quantity")
+    rows = Position.objects.filter(account__code__in=snapshot.accounts).exclude(quantity=0)
+    rows = rows.values_list("account__code", "contract__con_id", "quantity")
     return told == {(account, con_id): quantity for account, con_id, quantity in rows}

@@ -59,6 +59,7 @@ class Situation:
     renewed_at: float = float("-inf")
     state: GatewayState = GatewayState.DOWN
     reason: str = ""
+    way_back: str = ""  # why the reconciliation under way, or the last one, was begun
     epoch: int = 0
     server_version: int | None = None
     latency_ms: int | None = None
@@ -122,15 +123,18 @@ class Situation:
         if self.state in (GatewayState.READY, GatewayState.RECONCILING):
             self.change(GatewayState.DEGRADED, reason)
 
-    def mend(self, *what: str) -> None:
+    def mend(self, *what: str, way_back: str) -> None:
         """It works again; once all of it does, the way back is a reconciliation, as after a new connection."""
         for name in what:
             self._broken.pop(name, None)
         if self.state is GatewayState.DEGRADED and not self._broken:
-            self.reconcile("the connection is back")
+            self.reconcile("the connection is back", way_back)
 
-    def reconcile(self, reason: str) -> None:
-        """The one way back: asks for everything, and nothing new goes out until the answers are in the book."""
+    def reconcile(self, reason: str, way_back: str) -> None:
+        """The one way back: asks for everything, and nothing new goes out until the answers are in the book.
+
+        `way_back` says why, for the certificate.
+        """
         if self.state is GatewayState.DOWN:
             return
         if self._broken:  # said while we were connecting
@@ -138,6 +142,7 @@ class Situation:
             return
         if self.state.may_place:
             self.epoch += 1
+        self.way_back = way_back
         self.change(GatewayState.RECONCILING, reason)
         self.ask(Question)
 

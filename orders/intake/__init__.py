@@ -14,10 +14,11 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 
-from orders import crashpoints, lease
+from orders import crashpoints, lease, recovery
 from orders.book import book
 from orders.errors import Refused
-from orders.intake import accounts, executions, messages, orders, silence, snapshot
+from orders.holdings import Sums
+from orders.intake import accounts, executions, holdings, messages, orders, silence, snapshot
 from orders.intake.snapshot import Reconciled
 from orders.intake.values import apply_values
 from orders.intake.work import Work, clip
@@ -135,13 +136,21 @@ def _tell_of(work: Work, report: Report, error: Exception) -> None:
         log.exception("nor could its incident be opened")
 
 
-def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None, before_each: Callable[[], None] = lambda: None) -> Reconciled:
+def reconcile(
+    taken: Snapshot,
+    *,
+    now: datetime,
+    fence: int | None = None,
+    before_each: Callable[[], None] = lambda: None,
+    sums: Sums | None = None,
+) -> Reconciled:
     """Compares a snapshot with the book and applies what follows. Absence counts only where every list of orders was complete.
 
-    `before_each` is called before each of its transactions: a long snapshot takes longer than a lease lives.
+    `before_each` is called before each of its transactions: a long snapshot takes longer than a lease lives. `sums`: what the executions
+    add up to, kept from one snapshot to the next.
     """
-    doubtful, not_found = snapshot.doubtful(), snapshot.not_found()
-    plan = rules.reconcile(snapshot.view(), taken)
+    doubtful, not_found, mark = recovery.in_flight().keys(), snapshot.not_found(), snapshot.Mark.now()
+    plan = rules.reconcile(snapshot.view(taken.accounts), taken)
     reports = snapshot.news(plan.reports)
     outcomes = []
     for start in range(0, len(reports), BATCH):
@@ -149,17 +158,21 @@ def reconcile(taken: Snapshot, *, now: datetime, fence: int | None = None, befor
         crashpoints.reach("snapshot.between_parts")
         part = reports[start : start + BATCH]
         outcomes.append(apply(part, now=now, client_id=taken.client_id, fence=fence, source=Source.RECONCILE))
-    if missing := snapshot.not_found() - not_found:
+    before_each()
+    missing = snapshot.not_found() - not_found
+    if missing:
         with book(at=now) as b:
             snapshot.halt_where_many_are_missing(b, missing)
     asked = frozenset().union(*(outcome.ask for outcome in outcomes))
     return Reconciled(
         complete=taken.complete >= frozenset(Question),
-        settled=len(doubtful - snapshot.doubtful()),
+        settled=len(doubtful - recovery.in_flight().keys()),
         unknown=OrderRecord.objects.filter(status=OrderStatus.UNKNOWN.value).count(),
         absent=len(plan.absent),
-        recovered_fills=sum(outcome.executions for outcome in outcomes),
-        external=sum(outcome.external for outcome in outcomes),
+        lost=len(missing),
+        fills=mark.new_fills(),
+        external=mark.new_external(),
+        positions=holdings.check(taken, sums or Sums(), now=now, fence=fence),
         ask=(asked - taken.complete) | plan.ask,  # what was answered to its end would only say the same again
     )
 

@@ -6,12 +6,17 @@ clear about it.
 
 from __future__ import annotations
 
+import re
+
 from orders.intake import names, status
 from orders.intake.work import Change, Work, clip
 from orders.models import Event, OrderRecord
 from orders.rules.lifecycle import TERMINAL, WORKING, Evidence, OrderStatus
 from orders.rules.reports import Meaning, OrderMessage, Question
 from orders.rules.terms import CommandKind, CommandState
+
+_REASON = re.compile(r"^Order Cancell?ed - reason:\s*", re.IGNORECASE)
+"""How every 202 begins; what follows, if anything does, is the reason."""
 
 
 def take_message(work: Work, report: OrderMessage) -> None:
@@ -23,7 +28,9 @@ def take_message(work: Work, report: OrderMessage) -> None:
         )
         work.incident("unknown_order_message", text, code=report.code)
         return
-    change = Change(work, order, kind="order.message", text=clip(report.text, 500), evidence={"code": report.code})
+    change = Change(
+        work, order, kind="order.message", text=clip(report.text, 500), evidence={"code": report.code, "meaning": report.meaning}
+    )
     names.record(change, report.key)
     _MESSAGES[report.meaning](change, report)
     if change.told and _told_last(order, report):
@@ -41,10 +48,12 @@ def _rejected(change: Change, report: OrderMessage) -> None:
     modify = change.claimed(CommandKind.MODIFY)
     if change.status in WORKING and modify is not None:
         _not_changed(change, report)
-    elif change.status is OrderStatus.WORKING:
-        # Live in the market and nothing of ours is open: believed only when the broker takes it off its list.
+    elif change.status is OrderStatus.WORKING or (change.status is OrderStatus.HELD and change.value("broker_status") == "PreSubmitted"):
+        # Live (a waiting stop too) and nothing of ours is open: believed only when the broker ends it or takes it off its list.
         _shown(change, report)
         _look_again(change)
+    elif status.was_cancelled(change):
+        _shown(change, report)
     else:
         status.become(change, OrderStatus.REJECTED, Evidence.CODE, code=str(report.code), text=report.text)
 
@@ -66,6 +75,8 @@ def _cancelled(change: Change, report: OrderMessage) -> None:
         _shown(change, report)
         _look_again(change)
         return
+    if change.status is OrderStatus.CANCELLED and not change.value("status_text") and _REASON.sub("", report.text):
+        change.fields.update(status_text=clip(report.text, 500), status_code=str(report.code))  # the word came first, without its reason
     status.become(change, OrderStatus.CANCELLED, Evidence.CODE, code=str(report.code), text=report.text)
 
 

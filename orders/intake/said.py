@@ -41,7 +41,7 @@ def end(change: Change, report: OrderCompleted) -> None:
     """Takes a completedOrder: the last word of an order."""
     if report.word == "Filled" and change.status is not OrderStatus.FILLED and change.work.source == Source.RECONCILE:
         change.attention(status.EXECUTIONS_MISSING)  # the executions of this snapshot are in the book already
-    if _is_rejection(report):
+    if _is_rejection(report) and not status.was_cancelled(change):
         status.heard(change)
         names.record(change, report.key)
         status.become(change, OrderStatus.REJECTED, Evidence.BROKER, text=report.completed_status, at=report.completed_at)

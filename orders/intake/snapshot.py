@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from orders.book import OpenBook
 from orders.intake import names
+from orders.intake.holdings import Checked
 from orders.intake.status import NOT_AT_THE_BROKER
 from orders.intake.work import CLAIMED, restrict
 from orders.models import Account, BrokerCommand, BrokerId, Execution, Incident, OrderRecord, Position
 from orders.models.book import Source
+from orders.rules.breaks import ORDERS_MISSING
 from orders.rules.lifecycle import OPEN, TERMINAL, Evidence, OrderStatus
 from orders.rules.limits import HALTED
 from orders.rules.reconcile import BookView, KnownOrder, OpenChange
@@ -24,7 +26,6 @@ from orders.rules.terms import CommandKind, terms_from_json
 AT_THE_BROKER = sorted(status.value for status in OPEN - {OrderStatus.PENDING})
 FEW = 3
 AT_ONCE = 1000  # perm ids in one query
-DOUBTFUL = (OrderStatus.SENT.value, OrderStatus.UNKNOWN.value)
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,27 @@ class Reconciled:
     """What a snapshot came to: counts of orders and executions. `complete`: every question was answered to its end."""
 
     complete: bool
-    settled: int = 0  # orders that were doubtful and are not any more
+    settled: int = 0  # orders, changes and cancels that were doubtful and are not any more
     unknown: int = 0  # orders that are UNKNOWN now
     absent: int = 0  # open orders that the snapshot lacks
-    recovered_fills: int = 0
-    external: int = 0  # orders placed elsewhere, seen for the first time
+    lost: int = 0  # orders that proved not to be at the broker by this snapshot
+    fills: tuple[int, ...] = ()  # executions that were learnt from it, by primary key
+    external: tuple[int, ...] = ()  # orders placed elsewhere and seen for the first time, by primary key
+    positions: Checked = field(default=Checked())
     ask: frozenset[Question] = field(default=frozenset())
 
+    @property
+    def found(self) -> bool:
+        """Whether it told the book anything that is worth a certificate."""
+        return bool(self.settled or self.lost or self.fills or self.external or self.positions.opened or self.positions.closed)
 
-def view() -> BookView:
-    """The book as far as a snapshot can say something about it."""
+
+def view(accounts: Sequence[str] = ()) -> BookView:
+    """The book as far as a snapshot can say something about it: of these accounts, or, with none named, of all."""
     open_orders = OrderRecord.objects.filter(status__in=AT_THE_BROKER)
+    held = Position.objects.exclude(quantity=0)
+    if accounts:
+        open_orders, held = open_orders.filter(account__code__in=accounts), held.filter(account__code__in=accounts)
     perm_ids: dict[int, set[int]] = defaultdict(set)
     order_ids: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for name in BrokerId.objects.filter(order__in=open_orders):
@@ -64,7 +75,7 @@ def view() -> BookView:
             for order in open_orders
         ),
         executions=frozenset(Execution.objects.filter(order__in=open_orders).values_list("exec_id", flat=True)),
-        positions=frozenset(Position.objects.exclude(quantity=0).values_list("account__code", "contract__con_id")),
+        positions=frozenset(held.values_list("account__code", "contract__con_id")),
     )
 
 
@@ -96,7 +107,7 @@ def halt_where_many_are_missing(b: OpenBook, missing: set[int]) -> None:
         text = f"{lost} of {of} open orders of {account.code} are not at the broker. Trading is halted until somebody has looked."
         with b.event("account.halted", source=Source.RECONCILE, account=account, text=text) as fact:
             restrict(fact, account, HALTED, text)
-            fact.add(Incident(kind="orders_missing", account=account, text=text, opened_at=b.now))
+            fact.add(Incident(kind=ORDERS_MISSING, account=account, text=text, opened_at=b.now))
 
 
 def news(reports: Sequence[Report]) -> list[Report]:
@@ -121,6 +132,20 @@ def _is_told(report: OrderCompleted, name: BrokerId | None) -> bool:
     return report.filled_quantity is None or report.filled_quantity <= order.filled_quantity
 
 
-def doubtful() -> set[int]:
-    """Orders of which it is not known what became of them."""
-    return set(OrderRecord.objects.filter(status__in=DOUBTFUL).values_list("pk", flat=True))
+@dataclass(frozen=True)
+class Mark:
+    """Where executions and orders ended, to tell afterwards which are new: nobody but the engine enters them."""
+
+    execution: int
+    order: int
+
+    @classmethod
+    def now(cls) -> Mark:
+        ends = (model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0 for model in (Execution, OrderRecord))
+        return cls(*ends)
+
+    def new_fills(self) -> tuple[int, ...]:
+        return tuple(Execution.objects.filter(pk__gt=self.execution).order_by("pk").values_list("pk", flat=True))
+
+    def new_external(self) -> tuple[int, ...]:
+        return tuple(OrderRecord.objects.filter(pk__gt=self.order, is_external=True).order_by("pk").values_list("pk", flat=True))

@@ -11,11 +11,11 @@ from datetime import datetime
 
 from orders import signals
 from orders.intake.work import Change, clip
-from orders.models import BrokerCommand
+from orders.models import BrokerCommand, Event
 from orders.models.book import Source
-from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus, Verdict, judge
+from orders.rules.lifecycle import TERMINAL, WORKING, Evidence, OrderStatus, Verdict, judge
 from orders.rules.reconcile import SETTLING
-from orders.rules.reports import Question
+from orders.rules.reports import Meaning, Question
 from orders.rules.terms import CommandKind, CommandState
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,11 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
     elif status is not None:
         # Of an order with two perm ids, that all was over was concluded from the other one.
         basis = Evidence.INFERRED if another_life or _outlived_its_code(change, word) else change.basis
-        if become(change, status, Evidence.BROKER, basis=basis) is Verdict.IGNORED and change.status is not status:
+        if _ends_the_refused(change, word):
+            become(change, OrderStatus.REJECTED, Evidence.BROKER, code=change.order.status_code, text=change.order.status_text)
+        elif change.status is OrderStatus.REJECTED and status is OrderStatus.CANCELLED:
+            _confirm(change)
+        elif become(change, status, Evidence.BROKER, basis=basis) is Verdict.IGNORED and change.status is not status:
             return False
         change.fields["why_held"] = clip(why_held, 40) if change.status not in TERMINAL else ""
     elif not word or change.status in TERMINAL:
@@ -65,6 +69,33 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
         change.work.ask.add(Question.OPEN_ORDERS)
     change.fields["broker_status"] = clip(word, 24)
     return True
+
+
+def _ends_the_refused(change: Change, word: str) -> bool:
+    """Whether the word ends an order that a code had refused while it lived: the code alone was not believed.
+
+    Not where a cancel of ours is open, or where the code answered a change of ours.
+    """
+    if word not in (*ENDED_WORDS, "Inactive") or change.status not in WORKING or not change.order.status_code:
+        return False
+    if change.commands.keys() & {CommandKind.CANCEL, CommandKind.MODIFY} or change.value("filled_quantity"):
+        return False
+    said = Event.objects.filter(order=change.order, kind="order.message").order_by("-seq").first()
+    return said is not None and said.data.get("meaning") == Meaning.REJECTED and str(said.data.get("code")) == change.order.status_code
+
+
+def was_cancelled(change: Change) -> bool:
+    """Whether a cancelled order was no refused one: it had filled in part, or we had asked for its cancel."""
+    if change.status is not OrderStatus.CANCELLED:
+        return False
+    return bool(change.value("filled_quantity")) or change.order.commands.filter(kind=CommandKind.CANCEL.value).exists()
+
+
+def _confirm(change: Change) -> None:
+    """The broker's own word that a refused order is over: from here on a late word of its life means nothing."""
+    if change.basis is Evidence.CODE:
+        change.kind = "order.confirmed"
+        change.fields["status_basis"] = Evidence.BROKER.value
 
 
 def _outlived_its_code(change: Change, word: str) -> bool:
@@ -115,6 +146,8 @@ def become(
         kind, sentence = _INCIDENTS.get((before, status), ("reopened", f"The order was {before} and the broker now reports {status}."))
         change.incident(kind, sentence)
     terminal = status in TERMINAL
+    if (before, change.basis, evidence) == (OrderStatus.CANCELLED, Evidence.BROKER, Evidence.CODE):
+        evidence = Evidence.BROKER  # the code adds the reason; that it is over the broker had said
     change.fields.update(
         status=status.value, status_basis=evidence.value if terminal else "", closed_at=(at or change.now) if terminal else None
     )

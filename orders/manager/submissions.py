@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import InterfaceError, OperationalError, connection
 
-from orders.book import OpenBook, book, encode
+from orders.book import PATIENCE, OpenBook, book, encode
 from orders.crashpoints import reach
 from orders.errors import Refused
 from orders.models import Account, Submission
 from orders.models.book import Source
 from orders.rules.limits import Breach
 from orders.rules.tickets import TicketError
+
+log = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 
@@ -38,28 +43,58 @@ def submit(
     """Does `work` once for (actor, key) and gives its answer, now and whenever the same request comes again.
 
     Raises `Refused`: what `work` refused (stored too), KEY where the key is missing or too long, KEY_REUSED where the key was used for
-    another request.
+    another request. Raises Django's `OperationalError` or `InterfaceError` where the database cannot take it: whoever sends the same key
+    again gets what stands, or has it done then.
     """
     if actor is None or actor.pk is None:
         raise Refused("USER_INACTIVE", "Sign in first.")
     if not isinstance(key, str) or not 0 < len(key) <= 64:
         raise Refused("KEY", "Every request needs a key of 1 to 64 characters.", field="key")
     digest = payload_hash(verb, payload)
-    reach("submit.before_write")
-    with book(at=now) as b:
-        before = Submission.objects.filter(user_id=actor.pk, key=key).first()
-        if before is not None:
-            if (before.verb, before.payload_hash) != (verb, digest):
-                raise Refused("KEY_REUSED", "This key belongs to another request; start again from a fresh form.", field="key")
-            answer = before.result
-        else:
-            answer = _first_time(b, actor, verb, payload, work, account)
-            Submission.objects.create(user_id=actor.pk, key=key, verb=verb, payload_hash=digest, result=encode(answer), created_at=now)
-            reach("submit.before_commit")
-    reach("submit.after_commit")
+
+    def once() -> Answer:
+        # Looked for before the lock too: of a thousand clicks only the first has to wait for it.
+        answer = _stored(actor, key, verb, digest)
+        if answer is not None:
+            return answer
+        reach("submit.before_write")
+        with book(at=now) as b:
+            answer = _stored(actor, key, verb, digest)
+            if answer is None:
+                answer = _first_time(b, actor, verb, payload, work, account)
+                Submission.objects.create(user_id=actor.pk, key=key, verb=verb, payload_hash=digest, result=encode(answer), created_at=now)
+                reach("submit.before_commit")
+        reach("submit.after_commit")
+        return answer
+
+    answer = _twice_at_most(once)
     if "refused" in answer:
         raise _refusal(answer["refused"])
     return answer
+
+
+def _stored(actor: Any, key: str, verb: str, digest: str) -> Answer | None:
+    """The answer that this key got already. Raises Refused("KEY_REUSED") where it was another request's."""
+    before = Submission.objects.filter(user_id=actor.pk, key=key).first()
+    if before is None:
+        return None
+    if (before.verb, before.payload_hash) != (verb, digest):
+        raise Refused("KEY_REUSED", "This key belongs to another request; start again from a fresh form.", field="key")
+    answer: Answer = before.result
+    return answer
+
+
+def _twice_at_most(once: Callable[[], Answer]) -> Answer:
+    """Does it, and once more by its key where the database failed and there is time: a commit that raised may stand all the same."""
+    ends = time.monotonic() + PATIENCE
+    try:
+        return once()
+    except (OperationalError, InterfaceError):
+        connection.close_if_unusable_or_obsolete()
+        if time.monotonic() > ends - 0.5:
+            raise
+        log.warning("The book could not be written; the same key is tried once more.", exc_info=True)
+    return once()
 
 
 def _first_time(

@@ -103,8 +103,8 @@ TRANSITIONS: dict[OrderStatus, dict[tuple[OrderStatus, Evidence], Verdict]] = {
     },
     S.CANCELLED: {
         (S.FILLED, E.EXECUTION): V.INCIDENT,
-        (S.REJECTED, E.BROKER): V.IGNORED,
-        (S.REJECTED, E.CODE): V.IGNORED,
+        (S.REJECTED, E.BROKER): V.LEGAL,  # the word Cancelled came before the code or the list that says why: nobody had asked for a cancel
+        (S.REJECTED, E.CODE): V.LEGAL,
     },
     S.REJECTED: {
         (S.FILLED, E.EXECUTION): V.INCIDENT,

@@ -293,3 +293,4 @@ class Snapshot:
     client_id: int
     complete: frozenset[Question]
     reports: tuple[Report, ...] = field(default=())
+    accounts: tuple[str, ...] = ()  # those of the login: what a list lacks of others proves nothing. None named: of all

@@ -45,6 +45,7 @@ FILLED [doubt] -> FILLED: broker
 FILLED [inferred] -> FILLED: broker
 FILLED [person] -> FILLED: broker
 FILLED [none] -> FILLED: broker
+CANCELLED -> REJECTED: broker code
 CANCELLED [local] -> CANCELLED: broker
 CANCELLED [code] -> CANCELLED: broker
 CANCELLED [correction] -> CANCELLED: broker
@@ -80,7 +81,6 @@ FILLED -> WORKING: broker
 FILLED -> HELD: broker
 FILLED -> CANCELLED: broker code
 FILLED -> REJECTED: broker code
-CANCELLED -> REJECTED: broker code
 REJECTED -> CANCELLED: broker code
 CANCELLED [broker] -> WORKING: broker
 CANCELLED [broker] -> HELD: broker
