@@ -18,7 +18,7 @@ from broker.simulator.answering.orders import next_order_id
 from broker.simulator.answering.table import HANDLERS
 from broker.simulator.answering.turn import PROCESSING, Turn
 from broker.simulator.exchange import Exchange
-from broker.simulator.ledger import Ledger
+from broker.simulator.ledger import Ledger, Line
 from broker.simulator.messages import answers as say
 from broker.simulator.messages import requests as ask
 from broker.simulator.messages.values import timestamp
@@ -48,7 +48,7 @@ class Gateway:
         *,
         seed: int,
         store: Path | None,
-        ledger: Path | None,
+        ledger: Path | list[Line] | None,
         clock: Callable[[], datetime],
         exchange_factory: Callable[..., Exchange],
         write: Callable[[Session], None],
@@ -57,9 +57,9 @@ class Gateway:
         self._clock = clock
         self._write = write
         self._store = Store(store)
-        self._ledger = Ledger(ledger)
+        self.ledger = Ledger(ledger)
         self._offset = timedelta(seconds=float(self._store.meta("offset") or 0))
-        self.scenarios = Scenarios()
+        self.scenarios = Scenarios(lambda what, details: self.ledger.injected(what, self.now(), **details))
         self.id_rollback = 0
         self.sessions: list[Session] = []
         self._happened: list[Event] = []
@@ -67,6 +67,7 @@ class Gateway:
         self._last_account_push = self._wall_clock()
         restore: Callable[[dict[str, Any]], Exchange] = getattr(exchange_factory, "restore", Exchange.restore)
         self.recorded = RecordedExchange(self._store, lambda now: exchange_factory(seed=seed, now=now), restore, self._wall_clock())
+        self._say_started()
 
     @property
     def exchange(self) -> Exchange:
@@ -80,7 +81,7 @@ class Gateway:
         """Writes a last snapshot and closes the files."""
         self.recorded.compact()
         self._store.close()
-        self._ledger.close()
+        self.ledger.close()
 
     # --- turns ------------------------------------------------------------------------------------------------------------------------
 
@@ -92,13 +93,15 @@ class Gateway:
     def forget_session(self, session: Session) -> None:
         if session in self.sessions:
             self.sessions.remove(session)
+            if session.client_id >= 0:
+                self.ledger.client(session.client_id, "gone", self.now())
 
     def receive(self, session: Session, data: bytes) -> None:
         """One piece of bytes from a client, and all that follows from it."""
         with self.turn():
             for frame in session.receive(data):
                 now = self.now()
-                self._ledger.received(session.client_id, frame, now)
+                self.ledger.received(session.client_id, frame, now)
                 verdict = self.scenarios.incoming(session, frame.request, now)
                 session.say(*verdict.answers)
                 if verdict.request is not None:
@@ -111,6 +114,8 @@ class Gateway:
     def tick(self) -> None:
         """The timer's turn: the market moves, account values go out every three minutes, the journal is kept short."""
         with self.turn():
+            self.scenarios.passed_time(self.now())
+            self.answer_kept_requests()
             self.change("tick")
             if self.now() - self._last_account_push >= ACCOUNT_UPDATE_INTERVAL:
                 self._last_account_push = self.now()
@@ -128,7 +133,7 @@ class Gateway:
         finally:
             self.recorded.commit()
             for event in self._happened:
-                self._ledger.happened(event, self.now())
+                self.ledger.happened(event, self.now())
             self._happened.clear()
             for session in list(self.sessions):
                 self._flush(session)
@@ -148,6 +153,11 @@ class Gateway:
             log.exception("The request %s of client %s failed", request, session.client_id)
             req_id = getattr(request, "req_id", getattr(request, "order_id", -1))
             turn.error(req_id, PROCESSING, f"Error processing request.-'bW' : cause - internal error on {type(request).__name__}")
+
+    def answer_kept_requests(self) -> None:
+        """Answers the requests that a scenario kept back until now."""
+        for session, request in self.scenarios.take_requests():
+            self.answer(session, request)
 
     def change(self, verb: str, **values: Any) -> None:
         """Does something to the exchange that no client asked for, and tells everyone concerned."""
@@ -182,9 +192,14 @@ class Gateway:
         self._offset = timedelta()
         self._store.clear()
         self.recorded.reset(self._wall_clock())
+        self.ledger.wiped(self.now())
         self._last_account_push = self.now()
 
     # --- inside -----------------------------------------------------------------------------------------------------------------------
+
+    def _say_started(self) -> None:
+        seen = self.exchange.book.seen_ids.values()
+        self.ledger.started(max(seen, default=0) + 1, self.now())
 
     def _wall_clock(self) -> datetime:
         return self._clock().astimezone(UTC) + self._offset
@@ -203,15 +218,16 @@ class Gateway:
             )
             return
         session.start(request.client_id)
+        self.ledger.client(request.client_id, "connected", self.now())
         turn = Turn(self.recorded, session, self.now(), [], self.id_rollback)
         session.say(say.ManagedAccounts(",".join(self.exchange.accounts)), say.NextValidId(next_order_id(turn)))
         session.say(*(say.ErrorMessage(-1, code, text, self.now()) for code, text in FARMS_OK))
 
     def _flush(self, session: Session) -> None:
         pending = session.take_pending()
-        if not pending:
+        if not pending and not self.scenarios.is_due(session.client_id):
             return
-        answers = self.scenarios.outgoing(session, pending)
+        answers = self.scenarios.outgoing(session, pending, self.now())
         for position, answer in enumerate(answers):
             if isinstance(answer, CloseConnection):
                 session.write(answers[:position])

@@ -1,7 +1,21 @@
 """A running account of what clients asked and what the exchange did, one JSON object a line, for checks that trust neither side's own
 books.
 
-Every line is flushed when it is written, so that a process that is killed leaves all it had written.
+Every line is flushed when it is written, so that a process that is killed leaves all it had written; a process that starts again appends.
+Each line has `time` and `kind`:
+
+    started     next_order_id           a process began; what it kept from before holds on
+    wiped                               orders, executions, ids and positions are forgotten; what is kept of positions is said anew
+    client      client, event           "connected" or "gone"
+    in          client, message, fields a frame as it came in
+    order       perm_id ... remaining   an order's new state
+    execution   exec_id, side ...       an execution
+    correction  as execution, replaces  an execution stands in another's place; shares "0" is a bust
+    position    account, con_id, quantity, previous     set by hand: no execution explains it
+    refused     client, order_id, code, text            an error about an order
+    injected    what, details           a rehearsed fault really happened
+
+`read` gives the lines back; `broker.simulator.truth` works out from them what stands at the exchange.
 """
 
 from __future__ import annotations
@@ -11,41 +25,76 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from broker.simulator.model import Event, Executed, Fill, OrderChanged, OrderRequest, Refused
+from broker.simulator.model import Corrected, Event, Executed, Fill, OrderChanged, OrderRequest, PositionMoved, Refused
 from broker.simulator.session import Received
+
+Line = dict[str, Any]
 
 
 class Ledger:
-    """Appends to one file, or does nothing where there is none."""
+    """Appends to a file or to a list; with neither it does nothing."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1) if path else None
+    def __init__(self, destination: Path | list[Line] | None) -> None:
+        self._lines = destination if isinstance(destination, list) else None
+        self._file = destination.open("a", encoding="utf-8", buffering=1) if isinstance(destination, Path) else None
+
+    def started(self, next_order_id: int, at: datetime) -> None:
+        self._write(at, "started", next_order_id=next_order_id)
+
+    def wiped(self, at: datetime) -> None:
+        self._write(at, "wiped")
+
+    def client(self, client_id: int, event: str, at: datetime) -> None:
+        """A client has introduced itself ("connected") or its connection is no more ("gone")."""
+        self._write(at, "client", client=client_id, event=event)
+
+    def injected(self, what: str, at: datetime, **details: Any) -> None:
+        """A rehearsed fault happened: one line each time it really bit."""
+        self._write(at, "injected", what=what, **details)
 
     def received(self, client_id: int, frame: Received, at: datetime) -> None:
         """A frame as it came in: IB's message name and its raw fields."""
         self._write(at, "in", client=client_id, message=frame.name, fields=frame.fields)
 
     def happened(self, event: Event, at: datetime) -> None:
-        """An order's new state, an execution or a refusal; other events leave no line."""
+        """An order's new state, an execution or its correction, a position set by hand or a refusal; other events leave no line."""
         if isinstance(event, OrderChanged):
             order, request = event.order, event.order.request
             state = {"status": order.status, "filled": str(order.filled), "remaining": str(order.remaining)}
             terms = {"action": request.action, "quantity": str(request.quantity), "type": request.order_type}
             self._write(at, "order", perm_id=order.perm_id, **_identity(request), **terms, **state)
         elif isinstance(event, Executed):
-            fill = event.fill
-            trade = {"exec_id": fill.exec_id, "side": fill.side, "shares": str(fill.shares), "price": str(fill.price)}
-            self._write(at, "execution", perm_id=fill.perm_id, **_identity(fill), **trade)
+            self._write(at, "execution", **_trade(event.fill))
+        elif isinstance(event, Corrected):
+            self._write(at, "correction", **_trade(event.fill), replaces=event.replaces)
+        elif isinstance(event, PositionMoved):
+            numbers = {"quantity": str(event.quantity), "previous": str(event.previous)}
+            self._write(at, "position", account=event.account, con_id=event.con_id, **numbers)
         elif isinstance(event, Refused):
             self._write(at, "refused", client=event.client_id, order_id=event.order_id, code=event.code, text=event.text)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None
 
     def _write(self, at: datetime, kind: str, **values: Any) -> None:
+        line = {"time": at.isoformat(), "kind": kind, **values}
+        if self._lines is not None:
+            self._lines.append(line)
         if self._file is not None:
-            self._file.write(json.dumps({"time": at.isoformat(), "kind": kind, **values}) + "\n")
+            self._file.write(json.dumps(line) + "\n")
+
+
+def read(path: Path) -> list[Line]:
+    """The lines of a ledger, oldest first. A last line that a power cut left half written is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def _trade(fill: Fill) -> dict[str, Any]:
+    trade = {"exec_id": fill.exec_id, "side": fill.side, "shares": str(fill.shares), "price": str(fill.price)}
+    return {"perm_id": fill.perm_id, **_identity(fill), **trade}
 
 
 def _identity(one: OrderRequest | Fill) -> dict[str, Any]:

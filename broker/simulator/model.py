@@ -122,6 +122,14 @@ class Executed:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """An execution that stands in the place of an earlier revision; shares 0 is a bust."""
+
+    fill: Fill
+    replaces: str
+
+
+@dataclass(frozen=True)
 class CommissionCharged:
     """Commission of one execution, in the contract's currency; realized P&L is None where the fill opened a position."""
 
@@ -183,7 +191,17 @@ class WhatIf:
     warning: str = ""
 
 
-Event = OrderChanged | Executed | CommissionCharged | Refused | PositionChanged | QuoteChanged
+@dataclass(frozen=True)
+class PositionMoved:
+    """A position was set by hand (transfer, split, assignment): no execution explains it. For the ledger; clients hear PositionChanged."""
+
+    account: str
+    con_id: int
+    quantity: Decimal
+    previous: Decimal
+
+
+Event = OrderChanged | Executed | Corrected | CommissionCharged | Refused | PositionChanged | PositionMoved | QuoteChanged
 
 
 # --- what it answers about the past ---------------------------------------------------------------------------------------------------

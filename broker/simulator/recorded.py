@@ -16,7 +16,16 @@ from zlib import crc32
 
 from broker.simulator.accounts import Holding
 from broker.simulator.exchange import Exchange
-from broker.simulator.model import CommissionCharged, Event, Executed, OrderChanged, OrderRequest, PositionChanged, QuoteChanged
+from broker.simulator.model import (
+    CommissionCharged,
+    Event,
+    Executed,
+    OrderChanged,
+    OrderRequest,
+    PositionChanged,
+    PositionMoved,
+    QuoteChanged,
+)
 from broker.simulator.store import Store, StoreProblem
 
 COMPACT_AFTER = 1_000  # journal entries; ticks are the slow ones to replay, about a millisecond each
@@ -65,8 +74,9 @@ def _set_position(exchange: Exchange, values: dict[str, Any], now: datetime) -> 
     line = exchange.market.lines[con_id]
     cost = Decimal(values["average_cost"]) if quantity else Decimal(0)
     day_flow = -quantity * line.mark * line.instrument.multiplier
+    previous = exchange.ledger.quantity(account, con_id)
     exchange.ledger.by_name[account].holdings[con_id] = Holding(quantity, cost, day_flow=day_flow)
-    return [PositionChanged(account, con_id, quantity, cost, Decimal(0))]
+    return [PositionMoved(account, con_id, quantity, previous), PositionChanged(account, con_id, quantity, cost, Decimal(0))]
 
 
 _INPUTS: dict[str, Input] = {

@@ -6,9 +6,9 @@ stays true whatever a client was told.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
 
 from broker.simulator.messages import answers as say
 from broker.simulator.messages import requests as ask
@@ -41,14 +41,42 @@ class Verdict:
 class Scenario:
     """Passes everything. `spent` ends a scenario that was meant to happen once."""
 
-    name: ClassVar[str] = ""
+    name: str = ""
     spent = False
 
     def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
         return Verdict(request)
 
-    def outgoing(self, session: Session, answers: list[Answer]) -> list[Answer]:
+    def outgoing(self, session: Session, answers: list[Answer], now: datetime) -> list[Answer]:
         return answers
+
+    def passed_time(self, now: datetime) -> None:
+        """The gateway's clock has moved; what has waited long enough is due from here on."""
+
+    def is_due(self, client_id: int) -> bool:
+        """Whether this client is to be sent something that was kept back, though nothing new happened."""
+        return False
+
+    def take_requests(self) -> list[tuple[Session, ask.Request]]:
+        """Requests that were kept back and are to be answered now."""
+        return []
+
+    def bitten(self, before: list[Answer], after: list[Answer]) -> list[Answer]:
+        """The messages that this scenario changed, dropped, added or moved: none means that it did nothing."""
+        return changed(before, after)
+
+
+def changed(before: list[Answer], after: list[Answer]) -> list[Answer]:
+    """What differs between two batches, told by the messages themselves and not by their words."""
+    came, went = Counter(map(id, before)), Counter(map(id, after))
+    differing = [one for one in [*before, *after] if came[id(one)] != went[id(one)]]
+    return differing or [one for one, other in zip(before, after, strict=True) if one is not other]
+
+
+def missing(before: list[Answer], after: list[Answer]) -> list[Answer]:
+    """What was taken out of a batch."""
+    kept = set(map(id, after))
+    return [one for one in before if id(one) not in kept]
 
 
 def is_order_news(answer: Answer) -> bool:

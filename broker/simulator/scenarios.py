@@ -1,85 +1,119 @@
 """The named misbehaviours of a gateway, to rehearse what real ones do, and the set of those that are switched on.
 
-Each is switched on by name and composes with the others in the order of switching on.
+Each is switched on by name and composes with the others in the order of switching on. Most are a filter (see `filters`) on a selection of
+messages (see `selection`); the names without arguments are the ones that real gateways show every day. What really happened is noted, one
+line each time, so that faults can be counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from broker.simulator.messages import answers as say
+from broker.simulator.filters import ConnectionLost, Delay, Duplicate, Hold, Mute, Refuse, Reorder, Silence, Swap
 from broker.simulator.messages import requests as ask
 from broker.simulator.messages.answers import Answer
-from broker.simulator.messages.order_frames import CompletedOrder, OpenOrder
-from broker.simulator.messages.place_order import PlaceOrder
 from broker.simulator.scenario import Scenario, ScenarioProblem, Verdict
-from broker.simulator.scenarios_in import ClientIdTaken, DelayedData, DropAfterOrder, DropBeforeOrder, Pacing, RejectNext, Silence
-from broker.simulator.scenarios_out import (
-    CommissionFirst,
-    CorrectExecution,
-    DuplicateExecutions,
-    DuplicateStatuses,
-    ForgetFills,
-    HoldAcknowledgements,
-    Mute,
-    SkipPreSubmitted,
-    StatusBeforeExecution,
-)
+from broker.simulator.scenarios_in import ClientIdTaken, DelayedData, DropAfterOrder, DropBeforeOrder, Pacing
+from broker.simulator.scenarios_out import CommissionFirst, SkipPreSubmitted, StatusBeforeExecution
+from broker.simulator.selection import WHERE, Selection, message_name, select
 from broker.simulator.session import Session
 
-REQUEST_KINDS: dict[str, type] = {name: ask.LAYOUTS[number].kind for number, name in ask.NAMES.items() if number in ask.LAYOUTS}
-REQUEST_KINDS["placeOrder"] = PlaceOrder
-ANSWER_KINDS: dict[str, type] = {
-    "openOrder": OpenOrder, "orderStatus": say.OrderStatus, "openOrderEnd": say.OpenOrderEnd, "execDetails": say.ExecutionDetails,
-    "execDetailsEnd": say.ExecutionDetailsEnd, "commissionReport": say.CommissionReport, "completedOrder": CompletedOrder,
-    "completedOrdersEnd": say.CompletedOrdersEnd, "position": say.Position, "positionEnd": say.PositionEnd, "error": say.ErrorMessage,
-    "updateAccountValue": say.AccountValue, "updatePortfolio": say.Portfolio, "accountDownloadEnd": say.AccountDownloadEnd,
-    "accountUpdateMultiEnd": say.AccountUpdateMultiEnd, "nextValidId": say.NextValidId, "currentTime": say.CurrentTime, "pnl": say.PnL,
-}  # fmt: skip
+Builder = Callable[[list[str]], Scenario]
+REJECTED = "Order rejected - reason:rehearsed"
 
 
-def _kind(kinds: dict[str, type], word: str) -> type:
-    """The message kind a person means: IB's name, with or without a leading `req`, in any case."""
-    for name, kind in kinds.items():
-        if word.lower() in (name.lower(), name.lower().removeprefix("req")):
-            return kind
-    raise ScenarioProblem(f"unknown message {word}; known: {' '.join(sorted(kinds))}")
-
-
-def _without_arguments(kind: Callable[[], Scenario]) -> Callable[[list[str]], Scenario]:
-    def build(words: list[str]) -> Scenario:
+def _without_arguments(build: Callable[[], Scenario]) -> Builder:
+    def checked(words: list[str]) -> Scenario:
         if words:
             raise ScenarioProblem(f"takes no arguments, got: {' '.join(words)}")
-        return kind()
+        return build()
 
-    return build
+    return checked
 
 
-BUILDERS: dict[str, tuple[str, Callable[[list[str]], Scenario]]] = {
-    RejectNext.name: ("CODE TEXT", lambda words: RejectNext(int(words[0]), " ".join(words[1:]) or "Order rejected - reason:rehearsed")),
-    Silence.name: ("REQUEST", lambda words: Silence(_kind(REQUEST_KINDS, words[0]))),
-    Mute.name: ("ANSWER", lambda words: Mute(_kind(ANSWER_KINDS, words[0]))),
-    ClientIdTaken.name: ("CLIENT", lambda words: ClientIdTaken(int(words[0]))),
-    Pacing.name: ("[MOST]", lambda words: Pacing(int(words[0]) if words else Pacing.most)),
-    CorrectExecution.name: ("EXECID SHARES PRICE", lambda words: CorrectExecution(words[0], Decimal(words[1]), Decimal(words[2]))),
+def _whole(words: list[str], **options: Any) -> Selection:
+    """A selection that takes up every word."""
+    selection, others = select(words, **options)
+    if others:
+        raise ScenarioProblem(f"not understood: {' '.join(others)}; conditions are {WHERE}")
+    return selection
+
+
+def _hold(words: list[str]) -> Scenario:
+    return Hold(_whole(words, default="news"))
+
+
+def _duplicate(words: list[str]) -> Scenario:
+    wanted, others = select(words, requests=False)
+    times = int(others.pop(0)) if others else 2
+    if others or times < 2:
+        raise ValueError("TIMES is how often it comes in all, 2 or more")
+    return Duplicate(wanted, times)
+
+
+def _delay(words: list[str]) -> Scenario:
+    wanted, (seconds,) = select(words)
+    if not 0 < float(seconds) < float("inf"):
+        raise ValueError("SECONDS is more than 0")
+    return Delay(wanted, float(seconds))
+
+
+def _swap(words: list[str]) -> Scenario:
+    late, (early,) = select(words, requests=False)
+    return Swap(late, _whole([early], requests=False))
+
+
+def _reorder(words: list[str]) -> Scenario:
+    wanted, others = select(["news" if word.isdecimal() else word for word in words[:1]] + words[1:], requests=False)
+    if words and words[0].isdecimal():
+        others = [words[0], *others]
+    (seed,) = others
+    return Reorder(wanted, int(seed))
+
+
+def _refuse(words: list[str]) -> Scenario:
+    wanted, others = select(words, answers=False)
+    return Refuse(wanted, int(others[0]), " ".join(others[1:]) or REJECTED)
+
+
+def _reject_next(words: list[str]) -> Scenario:
+    return Refuse(_whole(["placeOrder", "count=1"]), int(words[0]), " ".join(words[1:]) or REJECTED, "reject-next")
+
+
+def _client_id_taken(words: list[str]) -> Scenario:
+    return ClientIdTaken(int(words[0]), float(words[1]) if words[1:] else None)
+
+
+BUILDERS: dict[str, tuple[str, Builder]] = {
+    "hold": (f"[KIND] {WHERE}", _hold),
+    "mute": (f"ANSWER {WHERE}", lambda words: Mute(_whole(words, requests=False))),
+    "duplicate": (f"ANSWER [TIMES] {WHERE}", _duplicate),
+    "delay": (f"KIND SECONDS {WHERE}", _delay),
+    "swap": (f"LATE-ANSWER EARLY-ANSWER {WHERE}", _swap),
+    "reorder": (f"[ANSWER] SEED {WHERE}", _reorder),
+    "silence": (f"REQUEST {WHERE}", lambda words: Silence(_whole(words, answers=False))),
+    "refuse": (f"REQUEST CODE [TEXT] {WHERE}", _refuse),
+    "reject-next": ("CODE TEXT", _reject_next),
+    "client-id-taken": ("CLIENT [SECONDS]", _client_id_taken),
+    "pacing": ("[MOST]", lambda words: Pacing(int(words[0]) if words else Pacing.most)),
+    "duplicate-statuses": ("", _without_arguments(lambda: Duplicate(_whole(["orderStatus"]), name="duplicate-statuses"))),
+    "duplicate-executions": ("", _without_arguments(lambda: Duplicate(_whole(["executions-told"]), name="duplicate-executions"))),
+    "forget-fills": ("", _without_arguments(lambda: Mute(_whole(["filled"]), "forget-fills"))),
     **{
         kind.name: ("", _without_arguments(kind))
-        for kind in (
-            DropBeforeOrder, DropAfterOrder, DelayedData, DuplicateStatuses, DuplicateExecutions, StatusBeforeExecution, CommissionFirst,
-            SkipPreSubmitted, ForgetFills, HoldAcknowledgements,
-        )
+        for kind in (DropBeforeOrder, DropAfterOrder, DelayedData, StatusBeforeExecution, CommissionFirst, SkipPreSubmitted)
     },
-}  # fmt: skip
+}
 
 
 class Scenarios:
-    """The scenarios that are switched on, in order."""
+    """The scenarios that are switched on, in order. `note` hears (what, details) of each time that one of them really did something."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[str, dict[str, Any]], None]) -> None:
         self.active: list[Scenario] = []
+        self._note = note
 
     def add(self, name: str, words: list[str]) -> Scenario:
         """Switches a scenario on by name. Raises ScenarioProblem for an unknown name or arguments that do not fit."""
@@ -93,6 +127,11 @@ class Scenarios:
         self.active.append(scenario)
         return scenario
 
+    def lose_connection(self) -> None:
+        """Order requests and order news wait from here on, as while a gateway has lost IB."""
+        if not self.of(ConnectionLost):
+            self.active.append(ConnectionLost(_whole(["news"]), _whole(["orders"])))
+
     def remove(self, name: str | None = None) -> list[Scenario]:
         """Switches off every scenario of that name, or all; returns them, with what they still hold."""
         removed = [one for one in self.active if name in (None, one.name)]
@@ -102,25 +141,47 @@ class Scenarios:
     def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
         """What all scenarios together make of a request."""
         answers: tuple[Answer, ...] = ()
+        name = message_name(request)
         for scenario in list(self.active):
             verdict = scenario.incoming(session, request, now)
             answers += verdict.answers
+            if verdict.request is not request or verdict.answers:
+                self._note(scenario.name, {"client": session.client_id, "messages": [name]})
             if verdict.request is None:
-                self._sweep()
-                return Verdict(None, answers)
+                break
             request = verdict.request
-        return Verdict(request, answers)
+        else:
+            self._sweep()
+            return Verdict(request, answers)
+        self._sweep()
+        return Verdict(None, answers)
 
-    def outgoing(self, session: Session, answers: list[Answer]) -> list[Answer]:
+    def outgoing(self, session: Session, answers: list[Answer], now: datetime) -> list[Answer]:
         """What all scenarios together leave of a batch of answers to one client."""
         for scenario in list(self.active):
-            answers = scenario.outgoing(session, answers)
+            before, answers = answers, scenario.outgoing(session, answers, now)
+            bitten = scenario.bitten(before, answers)
+            if bitten:
+                names = sorted({message_name(one) for one in bitten})
+                self._note(scenario.name, {"client": session.client_id, "messages": names})
         self._sweep()
         return answers
 
-    def first(self, kind: type[Any]) -> Any | None:
-        """The first active scenario of a kind, or None."""
-        return next((one for one in self.active if isinstance(one, kind)), None)
+    def passed_time(self, now: datetime) -> None:
+        for scenario in self.active:
+            scenario.passed_time(now)
+
+    def is_due(self, client_id: int) -> bool:
+        """Whether a client is to be sent something that was kept back."""
+        return any(scenario.is_due(client_id) for scenario in self.active)
+
+    def take_requests(self) -> list[tuple[Session, ask.Request]]:
+        """Requests that were kept back and are to be answered now."""
+        return [one for scenario in self.active for one in scenario.take_requests()]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The active scenarios of a kind."""
+        return [one for one in self.active if type(one) is kind]
 
     def _sweep(self) -> None:
         self.active = [one for one in self.active if not one.spent]

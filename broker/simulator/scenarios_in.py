@@ -1,4 +1,4 @@
-"""Scenarios that begin with a request: refused, unanswered, lost with its connection, too many, not entitled."""
+"""Scenarios that begin with a request: lost with its connection, too many, not entitled, a client id still held."""
 
 from __future__ import annotations
 
@@ -17,42 +17,23 @@ from broker.simulator.session import Session
 
 
 @dataclass
-class RejectNext(Scenario):
-    """The next orders are refused with this error and never reach the exchange."""
-
-    name = "reject-next"
-    code: int
-    text: str
-    remaining: int = 1
-
-    def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
-        if not isinstance(request, PlaceOrder) or request.what_if:
-            return Verdict(request)
-        self.remaining -= 1
-        self.spent = self.remaining == 0
-        return Verdict(None, (say.OrderError(request.order_id, self.code, self.text, now),))
-
-
-@dataclass
-class Silence(Scenario):
-    """Requests of one kind are never answered and do nothing."""
-
-    name = "silence"
-    kind: type
-
-    def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
-        return Verdict(None if isinstance(request, self.kind) else request)
-
-
-@dataclass
 class ClientIdTaken(Scenario):
-    """The gateway still holds an old connection of this client id, as it does for seconds after a lost one: 326, then closed."""
+    """The gateway still holds an old connection of this client id, as it does for seconds after a lost one: 326, then closed.
+
+    With `seconds` it lets go of it so long after the first refusal.
+    """
 
     name = "client-id-taken"
     client_id: int
+    seconds: float | None = None
+    since: datetime | None = None
 
     def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
         if isinstance(request, ask.StartApi) and request.client_id == self.client_id:
+            self.since = self.since or now
+            if self.seconds is not None and now - self.since >= timedelta(seconds=self.seconds):
+                self.spent = True
+                return Verdict(request)
             return Verdict(None, (say.ErrorMessage(-1, *CLIENT_ID_IN_USE, now), CloseConnection()))
         return Verdict(request)
 
@@ -82,7 +63,7 @@ class DropAfterOrder(Scenario):
             self.client_id = session.client_id
         return Verdict(request)
 
-    def outgoing(self, session: Session, answers: list[Answer]) -> list[Answer]:
+    def outgoing(self, session: Session, answers: list[Answer], now: datetime) -> list[Answer]:
         if session.client_id != self.client_id:
             return answers
         self.spent = True
@@ -123,7 +104,7 @@ class DelayedData(Scenario):
         warning = "Requested market data is not subscribed. Displaying delayed market data."
         return Verdict(request, (say.ErrorMessage(request.req_id, 10167, warning, now),))
 
-    def outgoing(self, session: Session, answers: list[Answer]) -> list[Answer]:
+    def outgoing(self, session: Session, answers: list[Answer], now: datetime) -> list[Answer]:
         return [_delayed(answer) for answer in answers]
 
 

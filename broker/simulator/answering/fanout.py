@@ -13,7 +13,7 @@ from broker.simulator.answering import accounts, market
 from broker.simulator.answering.orders import order_status
 from broker.simulator.messages.answers import CommissionReport, ExecutionDetails, OrderError
 from broker.simulator.messages.order_frames import OpenOrder
-from broker.simulator.model import CommissionCharged, Event, Executed, OrderChanged, PositionChanged, QuoteChanged, Refused
+from broker.simulator.model import CommissionCharged, Corrected, Event, Executed, Fill, OrderChanged, PositionChanged, QuoteChanged, Refused
 from broker.simulator.session import Session
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def publish(events: Iterable[Event], sessions: list[Session], exchange: Exchange
     """Queues the messages that these events mean on the sessions they concern."""
     by_client = {session.client_id: session for session in sessions}
     touched: set[str] = set()
+    fills: dict[str, Fill] = {}
     for event in events:
+        if isinstance(event, Executed | Corrected):
+            fills[event.fill.exec_id] = event.fill
         if isinstance(event, QuoteChanged):
             for session in sessions:
                 market.push_quote(session, exchange, event)
@@ -35,30 +38,33 @@ def publish(events: Iterable[Event], sessions: list[Session], exchange: Exchange
             for session in sessions:
                 _push_position(session, exchange, event)
         else:
-            _tell_owner(event, by_client, exchange, now)
+            _tell_owner(event, by_client, exchange, now, fills)
     if touched:
         push_accounts(sessions, exchange, now, touched)
 
 
-def _tell_owner(event: Event, by_client: dict[int, Session], exchange: Exchange, now: datetime) -> None:
+def _tell_owner(event: Event, by_client: dict[int, Session], exchange: Exchange, now: datetime, fills: dict[str, Fill]) -> None:
+    """`fills` are the executions told of so far, by their id: a commission names no order."""
     if isinstance(event, OrderChanged):
         owner = by_client.get(event.order.request.client_id)
         if owner is not None:
             if event.echo:
                 owner.say(OpenOrder(event.order, exchange.instruments[event.order.request.con_id], live=True))
             owner.say(order_status(event.order, live=True))
-    elif isinstance(event, Executed):
+    elif isinstance(event, Executed | Corrected):
         owner = by_client.get(event.fill.client_id)
         if owner is not None:
             owner.say(ExecutionDetails(LIVE_EXECUTION, event.fill, exchange.instruments[event.fill.con_id], ""))
     elif isinstance(event, CommissionCharged):
         owner = by_client.get(event.client_id)
         if owner is not None:
-            owner.say(CommissionReport(event))
+            fill = fills.get(event.exec_id)
+            owner.say(CommissionReport(event, fill.order_id if fill else 0, fill.order_ref if fill else ""))
     elif isinstance(event, Refused):
         owner = by_client.get(event.client_id)
         if owner is not None:
-            owner.say(OrderError(event.order_id, event.code, event.text, now))
+            known = exchange.book.orders.get((event.client_id, event.order_id))
+            owner.say(OrderError(event.order_id, event.code, event.text, now, order_ref=known.request.order_ref if known else ""))
 
 
 def _push_position(session: Session, exchange: Exchange, event: PositionChanged) -> None:

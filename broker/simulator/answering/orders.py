@@ -108,7 +108,7 @@ def order_status(order: OrderState, *, live: bool = False) -> OrderStatus:
     return OrderStatus(
         request.order_id, order.status, order.filled, order.remaining, order.average_price, order.perm_id, request.parent_id,
         order.last_price,
-        request.client_id, order.why_held, live,
+        request.client_id, order.why_held, live, request.order_ref,
     )  # fmt: skip
 
 
@@ -156,7 +156,9 @@ def executions(turn: Turn, request: ask.RequestExecutions) -> None:
             and request.exchange.upper() in ("", fill.exchange, instrument.exchange)
         )
         if wanted:
-            turn.session.say(ExecutionDetails(request.req_id, fill, instrument, ""), CommissionReport(charge))
+            turn.session.say(
+                ExecutionDetails(request.req_id, fill, instrument, ""), CommissionReport(charge, fill.order_id, fill.order_ref)
+            )
     turn.session.say(ExecutionDetailsEnd(request.req_id))
 
 

@@ -93,7 +93,9 @@ class ErrorMessage(Answer):
 @dataclass(frozen=True)
 class OrderError(ErrorMessage):
     """An error about an order (refused, cancelled, not found); the same frame, told apart so that it can be held back with the order's
-    other messages."""
+    other messages. The order's reference is not sent."""
+
+    order_ref: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class OrderStatus(Answer):
     client_id: int
     why_held: str
     live: bool = False  # news of an order, not the answer to a request for open orders
+    order_ref: str = ""  # not sent
 
     def fields(self, version: int) -> list[str]:
         return [
@@ -190,6 +193,8 @@ class ExecutionDetailsEnd(Answer):
 class CommissionReport(Answer):
     ID = 59
     charge: CommissionCharged
+    order_id: int = 0  # whose it is: not sent
+    order_ref: str = ""
 
     def fields(self, version: int) -> list[str]:
         charge = self.charge

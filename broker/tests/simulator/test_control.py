@@ -41,7 +41,7 @@ async def test_help_names_every_command_and_scenario(gateway: SimulatedGateway) 
     ["", "nonsense", "quote", "quote AAPL", "quote AAPL x 2", "quote AAPL 3 2", "quote AAPL nan nan", "quote NOSUCH 1 2", "tick", "tick -1",
      "tick 1e99", "tick inf", "error 1 2", "error 99 -1 1100 text", "position NOBODY AAPL 1 1", "position DU1000417 NOSUCH 1 1",
      "position DU1000417 AAPL Infinity 1", "reset-ids", "reset-ids many", "connectivity", "connectivity maybe", "drop x", "silence",
-     "silence nonsense", "mute nonsense", "reject-next", "reject-next x", "correct-execution", "correct-execution none 1 1", "pacing x",
+     "silence nonsense", "mute nonsense", "reject-next", "reject-next x", "pacing x",
      "drop-before-order now", "'unclosed", "cancel-delay soon", "release-quote NOSUCH"],
 )  # fmt: skip
 async def test_wrong_commands_are_errors_in_words(gateway: SimulatedGateway, line: str) -> None:
@@ -226,7 +226,11 @@ async def test_the_ledger_tells_frames_orders_and_executions_in_order(tmp_path: 
         lines = [json.loads(line) for line in ledger.read_text().splitlines()]  # read while the gateway runs: flushed per line
     kinds = [(line["kind"], line.get("message") or line.get("status") or line.get("code")) for line in lines]
     placed = kinds.index(("in", "placeOrder"))
-    assert kinds[0] == ("in", "startApi") and ("execution", None) in kinds[placed:] and ("order", "Filled") in kinds[placed:]
+    assert (
+        kinds[:3] == [("started", None), ("in", "startApi"), ("client", None)]
+        and ("execution", None) in kinds[placed:]
+        and ("order", "Filled") in kinds[placed:]
+    )
     assert ("refused", 10147) in kinds
     [execution] = [line for line in lines if line["kind"] == "execution"]
     assert (execution["order_ref"], execution["shares"], execution["client"], execution["account"]) == ("mine", "10", 17, FIRST)

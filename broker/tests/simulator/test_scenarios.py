@@ -188,16 +188,3 @@ async def test_pacing(gateway: SimulatedGateway) -> None:
     frames = [await client.read() for _ in range(8)]
     assert [fields[0] for fields in frames] == ["49"] * 5 + ["4"] * 3 and frames[-1][3] == "100"
     client.close()
-
-
-async def test_a_correction_replaces_digits_after_the_last_dot(gateway: SimulatedGateway) -> None:
-    async with connected(gateway.port) as ib:
-        trade = await place(ib, MarketOrder("BUY", 10, account=FIRST))
-        original = trade.fills[0].execution
-        assert await gateway.command(f"correct-execution {original.execId} 9 100.5") == "ok correct-execution"
-        await until(ib, lambda: len(trade.fills) == 2)
-        correction = trade.fills[1].execution
-        assert correction.execId.rpartition(".")[0] == original.execId.rpartition(".")[0] and correction.execId > original.execId
-        assert (correction.shares, correction.price) == (9, 100.5)
-    async with connected(gateway.port) as ib:
-        assert {fill.execution.execId for fill in ib.fills()} == {original.execId, correction.execId}
