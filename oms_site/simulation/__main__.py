@@ -70,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _say(outcomes: list[Outcome], seconds: float) -> None:

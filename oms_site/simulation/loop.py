@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any
 
+TURN_SECONDS = 1e-6  # a turn of the loop takes time, as everywhere: whoever waits for the rest of a rounding error gets there
+
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 
 
@@ -111,6 +113,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while timers and timers[0]._cancelled:
             self._timer_cancelled_count -= 1
             heapq.heappop(timers)._scheduled = False
+        self._seconds += TURN_SECONDS
         if not ready:
             if not timers:
                 raise Stalled
