@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 15.0
 LARGEST_BACKLOG = 64 * 1024  # bytes that the gateway has not read; above it nothing more is claimed
+_LENGTH = struct.Struct(">I")
 LARGEST_MESSAGE = 16 * 1024 * 1024  # no message of IB's is near this; a longer one is a broken stream
 LIVE_PORTS = frozenset({4001, 7496})
 
@@ -227,8 +229,9 @@ class IBKRConnector:
 
     def _heard(self, session: _Session) -> None:
         session.heard_at = self._monotonic()
-        if len(session.ib.client._data) > LARGEST_MESSAGE:
-            self._drop(session, "a message without an end")
+        begun = session.ib.client._data  # from the length of a message on that is not whole yet
+        if len(begun) >= _LENGTH.size and _LENGTH.unpack_from(begun)[0] > LARGEST_MESSAGE:
+            self._drop(session, f"a message without an end, of {_LENGTH.unpack_from(begun)[0]} bytes")
 
     def _drop(self, session: _Session, cause: str) -> None:
         session.loss = session.loss or cause

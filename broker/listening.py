@@ -8,6 +8,7 @@ for ever. An exception here is caught by the decoder and counts as a message tha
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,11 @@ from orders.rules.terms import OrderTerms
 
 log = logging.getLogger(__name__)
 
+_ACCOUNT_CODE = re.compile(r"[A-Za-z0-9._-]{1,20}")
+
+EXECUTION_DATA, EXECUTION_TIME = 11, 15  # the message, and its field with the time
+TROUBLES_KEPT = 1000
+_REQUEST_ID = re.compile(r"1\d{9}")
 TROUBLES_LOGGED = 20  # of one connection in full; a flood of malformed frames must not fill the disk
 
 
@@ -106,6 +112,7 @@ class Listener:
     simulated: bool = False
     client_id_taken: bool = False
     troubles: int = 0
+    told: set[str] = field(default_factory=set)  # what could not be read, of this connection
     sent: dict[int, Sent] = field(default_factory=dict)
     silent: list[Sent] = field(default_factory=list)  # new orders of which nothing was heard when last looked at
     collection: Collection | None = None
@@ -140,7 +147,10 @@ class Listener:
         } | self.lines.callbacks()
         for name, callback in callbacks.items():
             setattr(wrapper, name, callback)
-        ib.client.decoder.logger = _DecoderLog(logging.getLogger("ib_async.Decoder"), self._trouble)
+        decoder = ib.client.decoder
+        read_execution = decoder.handlers[EXECUTION_DATA]
+        decoder.handlers[EXECUTION_DATA] = lambda fields: read_execution(self._with_time(fields))
+        decoder.logger = _DecoderLog(logging.getLogger("ib_async.Decoder"), self._trouble)
 
     def waiting_since(self, moment: float) -> list[Sent]:
         """Orders that were written before this moment and of which nothing was heard."""
@@ -202,6 +212,11 @@ class Listener:
         if waiting is not None:
             waiting.touch()
 
+    def _with_time(self, fields: list[str]) -> list[str]:
+        if len(fields) > EXECUTION_TIME:
+            fields[EXECUTION_TIME] = translate.execution_time(fields[EXECUTION_TIME], self.clock())
+        return fields
+
     def _commission(self, report: ib_async.CommissionReport) -> None:
         commission = translate.commission(report)
         if commission is not None:
@@ -241,7 +256,12 @@ class Listener:
     # --- accounts and answers ---------------------------------------------------------------------------------------------------------
 
     def _accounts(self, codes: str) -> None:
-        self.accounts = tuple(code for code in codes.split(",") if code)
+        named = tuple(code for code in codes.split(",") if code)
+        self.accounts = tuple(code for code in named if _ACCOUNT_CODE.fullmatch(code))
+        if len(self.accounts) < len(named):
+            log.error(
+                "%s of the accounts that the gateway names have no name that IB gives, and are left out.", len(named) - len(self.accounts)
+            )
 
     def _next_valid_id(self, order_id: int) -> None:
         self.next_valid_id = max(self.next_valid_id, order_id)
@@ -256,9 +276,17 @@ class Listener:
             waiting.row(row)
 
     def _trouble(self, text: str) -> bool:
-        """A message could not be read; True where it is still worth a full log entry."""
+        """A message could not be read; True where it is still worth a full log entry.
+
+        One that comes again in every list is asked about once: a question would only bring it back.
+        """
         self.troubles += 1
-        self.broken(text)
+        same = _REQUEST_ID.sub("", text)
+        if same not in self.told:
+            if len(self.told) >= TROUBLES_KEPT:
+                self.told.clear()
+            self.told.add(same)
+            self.broken(text)
         return self.troubles <= TROUBLES_LOGGED
 
 

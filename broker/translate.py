@@ -6,8 +6,10 @@ or None; on the wire it is the plain text of that Decimal. What cannot be read r
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
 
@@ -27,6 +29,10 @@ from orders.rules.reports import (
 )
 from orders.rules.terms import MAX_SIGNIFICANT_DIGITS, OrderTerms, OrderType, Side, TimeInForce, plain
 
+log = logging.getLogger(__name__)
+
+LARGEST_ID = 2**63 - 1  # perm ids are longs
+LONGEST_EXEC_ID = 64
 PLACES = Decimal("0.00000001")  # the columns of the book keep eight
 _EXACT = Context(prec=MAX_SIGNIFICANT_DIGITS)
 _WIDE = Context(prec=40)
@@ -63,12 +69,24 @@ def required(value: float | str | Decimal | None, name: str) -> Decimal:
     return decimal
 
 
+LONGEST_TEXT = 2000  # of a message; what is longer is no message for a person
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}  # controls, and marks that turn the direction of what follows: nobody sees them, and they deceive
+
+
+def inert(text: str) -> str:
+    """A word of a message without what cannot be seen: no line break for a log, no escape for a terminal, no mark that turns a page."""
+    if text.isascii() and text.isprintable():
+        return text[:LONGEST_TEXT]
+    return "".join(" " if unicodedata.category(letter) in _INVISIBLE else letter for letter in text[:LONGEST_TEXT])
+
+
 def readable(text: str) -> str:
     """A text of IB's for a person: it writes other letters as \\uXXXX and line breaks as markup. It is shown as text, never as markup."""
+    text = text[: 8 * LONGEST_TEXT]
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
     # Letters beyond 16 bits come as two halves; half a letter alone can be put into no database and no hash.
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return " ".join(re.sub(r"<br ?/?>", " ", text).replace("\0", " ").split())
+    return " ".join(inert(re.sub(r"<br ?/?>", " ", text)).split())
 
 
 def moment(text: str) -> datetime | None:
@@ -82,6 +100,24 @@ def moment(text: str) -> datetime | None:
     if not isinstance(parsed, datetime):
         return datetime(parsed.year, parsed.month, parsed.day, tzinfo=UTC) if isinstance(parsed, date) else None
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+_ZONES = {"HKT": "Asia/Hong_Kong", "JST": "Asia/Tokyo", "SGT": "Asia/Singapore", "EDT": "America/New_York", "CDT": "America/Chicago",
+          "PDT": "America/Los_Angeles", "BST": "Europe/London", "China Standard Time": "Asia/Shanghai"}  # fmt: skip
+
+
+def execution_time(text: str, heard_at: datetime) -> str:
+    """The time of an execution in a spelling that the library reads. Some gateways name their zone by letters that no table of zones has.
+
+    A fill is not lost for the sake of its time: where that cannot be read, it is the moment at which it was heard.
+    """
+    day, _, rest = text.partition(" ")
+    hour, _, zone = rest.partition(" ")
+    text = f"{day} {hour} {_ZONES[zone]}" if zone in _ZONES else text
+    if len(text) != 8 and moment(text) is not None:
+        return text
+    log.warning("The time of an execution cannot be read: %s", inert(text[:100]))
+    return heard_at.astimezone(UTC).strftime("%Y%m%d-%H:%M:%S")
 
 
 # --- out ------------------------------------------------------------------------------------------------------------------------------
@@ -128,16 +164,16 @@ def _priced(price: Decimal | None, name: str) -> Decimal:
 def contract_facts(contract: Contract) -> ContractFacts:
     """The contract as a message names it. "?" and "0" are IB's ways to say that there is no right."""
     return ContractFacts(
-        con_id=int(contract.conId),
-        symbol=contract.symbol,
-        sec_type=contract.secType,
-        currency=contract.currency,
-        exchange=contract.exchange,
-        primary_exchange=contract.primaryExchange,
-        local_symbol=contract.localSymbol,
-        trading_class=contract.tradingClass,
+        con_id=lasting_id(contract.conId, "conId"),
+        symbol=inert(contract.symbol),
+        sec_type=inert(contract.secType),
+        currency=inert(contract.currency),
+        exchange=inert(contract.exchange),
+        primary_exchange=inert(contract.primaryExchange),
+        local_symbol=inert(contract.localSymbol),
+        trading_class=inert(contract.tradingClass),
         multiplier=number(contract.multiplier or None) or Decimal(1),
-        expiry=contract.lastTradeDateOrContractMonth,
+        expiry=inert(contract.lastTradeDateOrContractMonth),
         strike=number(contract.strike) or Decimal(0),
         right=contract.right[:1] if contract.right[:1] in ("C", "P") else "",
     )
@@ -146,6 +182,18 @@ def contract_facts(contract: Contract) -> ContractFacts:
 def ib_id(value: int) -> int:
     """An order id of a message; 0 where it names none. Executions of manual orders carry the unset integer."""
     return int(value) if 0 < value < UNSET_INTEGER else 0
+
+
+def lasting_id(value: int, name: str) -> int:
+    """An id that is kept in the book; 0 where there is none. What no column holds is no id, and the message is of no use."""
+    if not 0 <= value <= LARGEST_ID:
+        raise ValueError(f"{name} is {value}")
+    return int(value)
+
+
+def client(value: int) -> int:
+    """The number of a client; those of orders entered by hand are negative or unset."""
+    return int(value) if abs(value) < UNSET_INTEGER else UNSET_INTEGER
 
 
 def order_side(order: Order) -> Side | None:
@@ -184,26 +232,26 @@ def order_status(
     """An orderStatus. It names no account, no contract and no orderRef; its filled quantity is a hint, never the count."""
     filled_quantity = number(filled) or Decimal(0)
     return OrderStatusReported(
-        key=OrderKey(client_id=client_id, ib_order_id=ib_id(order_id), perm_id=perm_id),
-        word=word,
+        key=OrderKey(client_id=client(client_id), ib_order_id=ib_id(order_id), perm_id=lasting_id(perm_id, "permId")),
+        word=inert(word),
         filled=filled_quantity,
         remaining=number(remaining) or Decimal(0),
         average_price=number(average_price) if filled_quantity else None,
-        why_held=why_held,
+        why_held=inert(why_held),
     )
 
 
 def open_order(order_id: int, contract: Contract, order: Order, state: OrderState) -> OpenOrderReported:
     """An openOrder, whoever placed the order. The group type says nothing by itself: plain orders come back with type 3."""
     return OpenOrderReported(
-        key=OrderKey(client_id=order.clientId, ib_order_id=ib_id(order_id), perm_id=order.permId, client_order_id=order.orderRef),
-        account=order.account,
+        key=OrderKey(client(order.clientId), ib_id(order_id), lasting_id(order.permId, "permId"), inert(order.orderRef)),
+        account=inert(order.account),
         contract=contract_facts(contract),
         terms=order_terms(order),
-        word=state.status,
-        type_word=f"{order.orderType} {order.tif}".strip(),
+        word=inert(state.status),
+        type_word=inert(f"{order.orderType} {order.tif}".strip()),
         warning_text=readable(state.warningText),
-        oca_group=order.ocaGroup,
+        oca_group=inert(order.ocaGroup),
         oca_type=order.ocaType if order.ocaGroup else 0,
         parent_ib_order_id=ib_id(order.parentId),
         side=order_side(order),
@@ -214,15 +262,15 @@ def open_order(order_id: int, contract: Contract, order: Order, state: OrderStat
 def completed_order(contract: Contract, order: Order, state: OrderState) -> OrderCompleted:
     """A completedOrder; the wire gives it no order id and no client id."""
     return OrderCompleted(
-        key=OrderKey(perm_id=order.permId, client_order_id=order.orderRef),
-        account=order.account,
+        key=OrderKey(perm_id=lasting_id(order.permId, "permId"), client_order_id=inert(order.orderRef)),
+        account=inert(order.account),
         contract=contract_facts(contract),
         terms=order_terms(order),
-        word=state.status,
+        word=inert(state.status),
         completed_status=readable(state.completedStatus),
         completed_at=moment(state.completedTime),
         filled_quantity=number(order.filledQuantity),
-        type_word=f"{order.orderType} {order.tif}".strip(),
+        type_word=inert(f"{order.orderType} {order.tif}".strip()),
         side=order_side(order),
         quantity=number(order.totalQuantity),
     )
@@ -233,17 +281,19 @@ def execution(contract: Contract, fill: Execution, *, live: bool) -> ExecutionRe
     price = required(fill.price, "execution price")
     if fill.side not in _SIDES:
         raise ValueError(f"execution {fill.execId} has the side {fill.side!r}")
+    if not 0 < len(fill.execId) <= LONGEST_EXEC_ID:
+        raise ValueError(f"an execution has an id of {len(fill.execId)} letters")
     return ExecutionReported(
-        key=OrderKey(client_id=fill.clientId, ib_order_id=ib_id(fill.orderId), perm_id=fill.permId, client_order_id=fill.orderRef),
-        exec_id=fill.execId,
-        account=fill.acctNumber,
+        key=OrderKey(client(fill.clientId), ib_id(fill.orderId), lasting_id(fill.permId, "permId"), inert(fill.orderRef)),
+        exec_id=inert(fill.execId),
+        account=inert(fill.acctNumber),
         contract=contract_facts(contract),
         side=_SIDES[fill.side],
         quantity=required(fill.shares, "execution quantity"),
         price=price,
         executed_at=fill.time.astimezone(UTC),
-        exchange=fill.exchange,
-        liquidity=max(fill.lastLiquidity, 0),
+        exchange=inert(fill.exchange),
+        liquidity=fill.lastLiquidity if 0 < fill.lastLiquidity < 100 else 0,
         live=live,
     )
 
@@ -253,7 +303,11 @@ def commission(report: CommissionReport) -> CommissionReported | None:
     amount = number(report.commission)
     if amount is None or amount == -1:
         return None
-    return CommissionReported(exec_id=report.execId, amount=amount, currency=report.currency, realized_pnl=number(report.realizedPNL))
+    if not 0 < len(report.execId) <= LONGEST_EXEC_ID:
+        raise ValueError(f"a commission names an execution with an id of {len(report.execId)} letters")
+    return CommissionReported(
+        exec_id=inert(report.execId), amount=amount, currency=inert(report.currency), realized_pnl=number(report.realizedPNL)
+    )
 
 
 def position(account: str, contract: Contract, quantity: float, average_cost: float) -> PositionReported:
@@ -261,7 +315,7 @@ def position(account: str, contract: Contract, quantity: float, average_cost: fl
     if not math.isfinite(quantity):
         raise ValueError(f"position of {contract.conId} in {account} is {quantity}")
     return PositionReported(
-        account=account,
+        account=inert(account),
         contract=contract_facts(contract),
         quantity=required(quantity, "position"),
         average_cost=number(average_cost) or Decimal(0),

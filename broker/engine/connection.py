@@ -125,7 +125,7 @@ class Connection:
 
     def _unreadable(self, text: str) -> None:
         """A message was lost to us: whatever it said is found by asking."""
-        log.warning("A message of the gateway could not be read: %s", text)
+        log.debug("A message of the gateway could not be read: %s", text)  # the decoder's log has the first of them in full
         self._here.ask(Question)
 
     # --- the probe --------------------------------------------------------------------------------------------------------------------

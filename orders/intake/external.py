@@ -48,9 +48,12 @@ def _begin(work: Work, report: OpenOrderReported | OrderCompleted) -> Change | N
     if not key.perm_id:
         work.ask.add(Question.OPEN_ORDERS)  # IB has not named it yet
         return None
+    if OrderRecord.objects.filter(client_order_id=f"ext-{key.perm_id}").exists():
+        return None  # known, and contradicted by this message: a person has been told
     account = Account.objects.filter(code=report.account).first()
     if account is None:
-        work.incident("foreign_account", f"Order {key.perm_id} is in account {report.account}, which is not one of this book's.")
+        named = f"is in account {clip(report.account, 40)}, which is not one of this book's" if report.account else "names no account"
+        work.incident("foreign_account", f"Order {key.perm_id} {named}. It is not shown.")
         return None
     terms = _terms(report)
     if terms is None:
