@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 
+from broker.simulator.model import OrderRequest
+from broker.simulator.recorded import order_to_json
 from oms_site.simulation.network import Weather
 from oms_site.simulation.workload import SYMBOLS
 from oms_site.simulation.world import ACCOUNTS, CLIENT_ID, World
@@ -277,6 +280,24 @@ async def client_id_taken(world: World, rng: Random) -> None:
 async def slow_cancels(world: World, rng: Random) -> None:
     world.story.fault("gateway: cancels take their time")
     await world.command(f"cancel-delay {rng.randint(1, 4)}")
+
+
+@fault(3)
+async def order_by_another_hand(world: World, rng: Random) -> None:
+    """Somebody trades in TWS or with another client, whose order ids run beside ours."""
+    if world.gateway is None or world.exchange is None:
+        return
+    core = world.gateway.core
+    world.story.fault("an order by another hand")
+    con_id = rng.choice(list(SYMBOLS.values()))
+    price = (world.exchange.quote(con_id).bid * Decimal(rng.choice(["0.99", "1.01"]))).quantize(Decimal("0.01"))
+    request = OrderRequest(
+        client_id=rng.choice([0, 99]), order_id=world.hand_order_id(), con_id=con_id, account=rng.choice(ACCOUNTS),
+        action=rng.choice(["BUY", "SELL"]), quantity=Decimal(rng.choice([1, 20])), order_type="LMT", limit_price=price, aux_price=None,
+        tif="DAY",
+    )  # fmt: skip
+    with core.turn():
+        core.change("submit", request=order_to_json(request))
 
 
 @fault(2)

@@ -23,7 +23,7 @@ from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind
 
-START_SECONDS, FAULT_SECONDS = 3.0, 22.0
+START_SECONDS, FAULT_SECONDS = 2.0, 20.0
 HEALING_SECONDS = 240.0  # the longest that healing may take
 QUIET_SECONDS = 24.0  # so long the desk must have been at rest: absence needs two snapshots, ten seconds apart
 SLOWER = {"LINES_SECONDS": 4.0, "FIGURES_SECONDS": 4.0, "DETAILS_SECONDS": 10.0, "POLL_SECONDS": 5.0}  # questions, not orders
@@ -93,7 +93,7 @@ class _Run:
         await asyncio.sleep(START_SECONDS)
         world.faults_since = world.loop.time()
         trader = Trader(world, "trader", Random(f"{world.seed} trader"))
-        striking = asyncio.create_task(faults.strike(world, Random(f"{world.seed} faults"), rng.randint(2, 9), FAULT_SECONDS, self._only))
+        striking = asyncio.create_task(faults.strike(world, Random(f"{world.seed} faults"), rng.randint(3, 14), FAULT_SECONDS, self._only))
         trading = asyncio.create_task(trader.trade(rng.randint(4, 9), FAULT_SECONDS))
         done, _ = await asyncio.wait({striking, trading}, timeout=90)
         for task in done:
