@@ -10,13 +10,14 @@ WORKERS ?= auto
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench screenshot requirements clean
+.PHONY: help run test lint bench simulate screenshot requirements clean
 
 help:
 	@echo "make run           start the desk on this machine: http://127.0.0.1:$${PORT:-8000}"
 	@echo "make test          run the tests (TESTS=path narrows them, DESKBOOK_REQUIRE=all lets none be skipped)"
 	@echo "make lint          check the style of the code"
 	@echo "make bench         measure it"
+	@echo "make simulate      live through SEEDS=200 days with faults and judge each (SEED=7 tells one of them as a story)"
 	@echo "make screenshot    take the pictures of the README anew"
 	@echo "make requirements  compile requirements*.txt from pyproject.toml"
 	@echo "make clean         remove .venv and what the tools left; the data folder stays"
@@ -33,6 +34,9 @@ lint: $(DEV_READY)
 
 bench: $(DEV_READY)
 	$(BIN)/python -m oms_site.bench
+
+simulate: $(DEV_READY)
+	$(BIN)/python -m oms_site.simulation $(if $(SEED),--seed $(SEED) --trace,--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1))
 
 screenshot: $(DEV_READY)
 	$(BIN)/python -m oms_site.screenshot

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from django.db.models import Q
+
 from broker.engine import asking
 from oms_site.simulation import faults
 from oms_site.simulation.check import violations
@@ -20,12 +22,13 @@ from oms_site.simulation.loop import Stalled
 from oms_site.simulation.workload import Trader
 from oms_site.simulation.world import Parts, World
 from orders.models import BrokerCommand, OrderRecord
-from orders.rules.lifecycle import OrderStatus
+from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind
 
 START_SECONDS, FAULT_SECONDS = 2.0, 20.0
 HEALING_SECONDS = 240.0  # the longest that healing may take
 QUIET_SECONDS = 24.0  # so long the desk must have been at rest: absence needs two snapshots, ten seconds apart
+_AT_THE_BROKER = sorted(status.value for status in WORKING)
 SLOWER = {"LINES_SECONDS": 4.0, "FIGURES_SECONDS": 4.0, "DETAILS_SECONDS": 10.0, "POLL_SECONDS": 5.0}  # questions, not orders
 
 
@@ -132,5 +135,6 @@ def _unrest(world: World) -> str:
         if order.status == OrderStatus.UNKNOWN or (command.kind == CommandKind.PLACE and order.status != OrderStatus.PENDING):
             continue  # it waits for a person; or the PLACE of an order that works
         return f"a {command.kind} of {order.client_order_id} ({order.status}) is {command.state}"
-    sent = OrderRecord.objects.filter(status=OrderStatus.SENT).first()
-    return f"{sent.client_order_id} is SENT" if sent is not None else ""
+    doubtful = Q(status=OrderStatus.SENT) | Q(absent_since__isnull=False, status__in=_AT_THE_BROKER)
+    order = OrderRecord.objects.filter(doubtful).first()
+    return f"{order.client_order_id} is {order.status}{', and missed once' if order.absent_since else ''}" if order is not None else ""

@@ -6,7 +6,6 @@ The rule it keeps: a trader knows only what he was told. What he was told is the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal as D
 from random import Random
@@ -19,7 +18,7 @@ from oms_site.simulation.loop import Killed
 from oms_site.simulation.world import ACCOUNTS, BEGINNING, World
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
-from orders.models import Account, Book, Contract, Gateway, OrderRecord
+from orders.models import Account, Contract, Gateway, OrderRecord
 from orders.rules.terms import BookKind, GatewayState, Side
 from orders.tests.factories import grant, make_account, make_book, make_contract, make_quote, make_user
 

@@ -11,16 +11,17 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, Iterator
+from typing import Any
 
 from broker.connector import IBKRConnector
 from broker.engine import Engine, EngineFailed
+from broker.simulator import control
 from broker.simulator.exchange import Exchange
 from broker.simulator.server import SimulatedGateway
 from oms_site.simulation.database import Door, Failures
@@ -191,11 +192,12 @@ class World:
         return self.gateway.exchange if self.gateway is not None and self.gateway._core is not None else None
 
     async def command(self, line: str) -> str:
-        """A control command, given to a gateway that runs; "" where it does not."""
-        if self.gateway is None or self.exchange is None:
+        """A control command, given to a gateway that runs; "" where it does not. A frozen one takes it when it goes on."""
+        while self.gateway_process is not None and self.gateway_process.frozen:
+            await asyncio.sleep(0.5)
+        if self.gateway is None or self.gateway_process is None or not self.gateway_process.alive or self.exchange is None:
             return ""
-        assert self.gateway_process is not None
-        answer: str = await self.gateway_process.spawn(self.gateway.command(line), line)
+        answer: str = self.gateway_process.run(control.execute, self.gateway, line)
         self.story.say("control", f"{line}: {answer[:60]}")
         return answer
 
