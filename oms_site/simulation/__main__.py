@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trace", action="store_true", help="tell what happens, line by line")
     parser.add_argument("--naive", help="run a design that is known to be wrong, to see that it is caught; `list` names them")
     parser.add_argument("--faults", default="", help="only these faults, by the names of their functions, with commas")
+    parser.add_argument("--until-caught", action="store_true", help="stop at the first seed with a violation")
     parser.add_argument("--digests", action="store_true", help="print each seed's digest")
     options = parser.parse_args(arguments)
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets of words would differ from run to run
@@ -64,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
                 _print(f"seed {seed}: digest {outcome.digest}")
             for text in outcome.violations:
                 _print(f"seed {seed}: {text}")
+            if outcome.violations and options.until_caught:
+                break
     _say(outcomes, time.perf_counter() - started)
     return 1 if any(outcome.violations for outcome in outcomes) else 0
 

@@ -1,7 +1,7 @@
 """The book of a simulation: one database in memory, made anew from a template for each seed, and the doors through which processes use it.
 
-The rule it keeps: what runs against the book runs at once and whole, or dies in the middle of its transaction and leaves nothing. A database
-that fails for a while fails everybody; whether the last commit stood is then nobody's knowledge, as in life.
+The rule it keeps: what runs against the book runs at once and whole, or dies in the middle of its transaction and leaves nothing. A
+database that fails for a while fails everybody; whether the last commit stood is then nobody's knowledge, as in life.
 """
 
 from __future__ import annotations

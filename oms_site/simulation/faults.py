@@ -308,7 +308,7 @@ async def strange_error(world: World, rng: Random) -> None:
     await world.command(f"error {CLIENT_ID} {rng.randint(1, 12)} {code} rehearsed")
 
 
-# --- the market, the database, the clock ----------------------------------------------------------------------------------------------------
+# --- the market, the database, the clock ----------------------------------------------------------------------------------------------
 
 
 @fault(6)

@@ -77,7 +77,7 @@ def simulate(
         )
         for text in run.found:
             world.story.say("VIOLATION", text)
-        outcome.digest = world.digest()
+        outcome.digest = world.story.digest()
     return outcome
 
 

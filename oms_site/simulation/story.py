@@ -1,7 +1,7 @@
 """What happened in a run, line by line, and the digest of it: the proof that a seed repeats, and the tale that a person reads.
 
 The rule it keeps: the digest is the same whether anybody reads along or not. What costs a query to tell (the book's events) is told only
-where somebody reads, and enters the digest by the end of their chain.
+where somebody reads, and enters the digest at the end.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from orders.models import Event
 
+BEGINNING = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 LONGEST = 170
 
 
@@ -48,9 +50,11 @@ class Story:
             self._tell(f"{self._moment():9.3f}    event     {event.seq} {event.kind}{order}{step} {event.text}"[:LONGEST])
             self._last_seq = event.seq
 
-    def digest(self, head_hash: str) -> str:
-        """Of everything that was said, of the ledger, and of every event."""
-        self._digest.update(head_hash.encode())
+    def digest(self) -> str:
+        """Of everything that was said, and of every event since the beginning; before it, the template was made, at some real time."""
+        fields = ("seq", "kind", "source", "order_id", "status_before", "status_after", "text", "data", "broker_time", "at")
+        for row in Event.objects.filter(at__gt=BEGINNING).exclude(kind="book.opened").order_by("seq").values_list(*fields):
+            self._digest.update(repr(row).encode())
         return self._digest.hexdigest()[:16]
 
 

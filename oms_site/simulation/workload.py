@@ -1,4 +1,4 @@
-"""Traders who place, bracket, protect, change, cancel and close through OrderManager, and ask again with the same key until they are answered.
+"""Traders who place, bracket, protect, change, cancel and close through OrderManager, and ask again with the same key until answered.
 
 The rule it keeps: a trader knows only what he was told. What he was told is the history that the checker holds the desk to.
 """
@@ -15,7 +15,8 @@ from django.contrib.auth import get_user_model
 from django.db import OperationalError
 
 from oms_site.simulation.loop import Killed
-from oms_site.simulation.world import ACCOUNTS, BEGINNING, World
+from oms_site.simulation.story import BEGINNING
+from oms_site.simulation.world import ACCOUNTS, World
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
 from orders.models import Account, Contract, Gateway, OrderRecord

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,13 +27,12 @@ from broker.simulator.server import SimulatedGateway
 from oms_site.simulation.database import Door, Failures
 from oms_site.simulation.loop import PROCESS, Killed, Process, VirtualLoop
 from oms_site.simulation.network import Network
-from oms_site.simulation.story import MemoryLedger, Story, as_words
+from oms_site.simulation.story import BEGINNING, MemoryLedger, Story, as_words
 from orders import crashpoints, lease
-from orders.models import Book, Gateway
+from orders.models import Gateway
 from orders.rules.commands import CancelOrder, ModifyOrder, Unit
 from orders.rules.terms import GatewayState
 
-BEGINNING = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 PORT, CLIENT_ID = 4002, 17
 SEEDS_UNTIL_CLEARED = 8  # it costs as much as a tenth of a seed
 ACCOUNTS = ("DU1000417", "DU1000902")
@@ -248,9 +247,6 @@ class World:
     def state(self) -> str:
         """The gateway's state as the book shows it."""
         return str(Gateway.objects.values_list("state", flat=True).get(pk=1))
-
-    def digest(self) -> str:
-        return self.story.digest(Book.objects.values_list("head_hash", flat=True).get(pk=1))
 
 
 class WorkerHost:

@@ -16,9 +16,9 @@ from oms_site.tests.desk import ROOT
 
 SEEDS, PARTS = 200, 8
 FAILED_ONCE = {
-    2: "the end of one list was lost, and each later answer was taken for the one before: never READY again",
-    21: "a wiped gateway: the second look for a missing order was called off by a list that tells nothing of absence",
-    32: "orders swallowed on a good line stayed SENT for ever, for the same reason",
+    1: "a wiped gateway: the second look for a missing order was called off by a list that tells nothing of absence",
+    6: "the end of one list was lost, and each later answer was taken for the one before: never READY again",
+    19: "the same with a fill in it that nobody asked for any more",
 }
 # Design -> in so many seeds it is caught.
 WRONG = {"resend": 24, "by-order-id": 24, "only-at-connect": 24, "no-dedupe": 12, "exchange-fills-twice": 4, "exchange-keeps-cancelled": 12}
@@ -58,6 +58,6 @@ def test_a_seed_repeats_to_the_byte_and_reads_the_same_with_its_story() -> None:
 
 @pytest.mark.parametrize("design", WRONG)
 def test_a_wrong_design_is_caught(design: str) -> None:
-    ran = simulate("--naive", design, "--seeds", WRONG[design])
+    ran = simulate("--naive", design, "--seeds", WRONG[design], "--until-caught")
     assert ran.returncode == 1, f"{design} went unnoticed in {WRONG[design]} seeds\n{ran.stdout}{ran.stderr}"
     assert re.search(r"^seed \d+: I\d+: ", ran.stdout, re.MULTILINE), ran.stdout
