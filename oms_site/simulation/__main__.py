@@ -93,4 +93,4 @@ def _say(outcomes: list[Outcome], seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # at once: the coroutines of the last worlds would each complain that theirs is gone

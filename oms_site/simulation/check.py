@@ -1,4 +1,4 @@
-"""What must hold after healing: the invariants of the book, and what only a simulation sees, the exchange itself and what traders were told.
+"""What must hold after healing: the invariants of the book, and what a simulation sees besides, the exchange and what traders were told.
 
 The rule it keeps: the truth is the exchange and the traders' own memory; the desk's rows are what is judged. What `orders.invariants` says
 is not said again here.

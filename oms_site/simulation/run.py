@@ -27,7 +27,8 @@ from orders.rules.terms import OPEN_COMMANDS, CommandKind
 
 START_SECONDS, FAULT_SECONDS = 2.0, 20.0
 HEALING_SECONDS = 240.0  # the longest that healing may take
-QUIET_SECONDS = 24.0  # so long the desk must have been at rest: absence needs two snapshots, ten seconds apart
+QUIET_SECONDS = 13.0  # so long the desk must have been at rest: a list of open orders comes every ten
+LOOKS_AGAIN_SECONDS = 70.0  # what does not hold then must hold so much later: positions are compared every 30 s, doubts every 60 s
 _AT_THE_BROKER = sorted(status.value for status in WORKING)
 SLOWER = {"LINES_SECONDS": 4.0, "FIGURES_SECONDS": 4.0, "DETAILS_SECONDS": 10.0, "POLL_SECONDS": 5.0}  # questions, not orders
 
@@ -107,6 +108,8 @@ class _Run:
         await asyncio.wait({trading}, timeout=90)
         trading.result()
         await self._quiet()
+        if violations(world, trader.asked):
+            await asyncio.sleep(LOOKS_AGAIN_SECONDS)
         self.found += violations(world, trader.asked)
 
     async def _quiet(self) -> None:
