@@ -11,7 +11,7 @@ TESTS ?=
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint faults bench screenshot requirements clean
+.PHONY: help run test lint faults bench simulate screenshot requirements clean
 
 help:
 	@echo "make run           start the desk on this machine: http://127.0.0.1:$${PORT:-8000}"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint          check the style of the code"
 	@echo "make faults        kill, freeze and starve real processes, and print what became of the orders (FAULTS='--rows A6,D1b')"
 	@echo "make bench         measure it"
+	@echo "make simulate      live through SEEDS=200 days with faults and judge each (SEED=7 tells one of them as a story)"
 	@echo "make screenshot    take the pictures of the README anew"
 	@echo "make requirements  compile requirements*.txt from pyproject.toml"
 	@echo "make clean         remove .venv and what the tools left; the data folder stays"
@@ -38,6 +39,9 @@ faults: $(DEV_READY)
 
 bench: $(DEV_READY)
 	$(BIN)/python -m oms_site.bench
+
+simulate: $(DEV_READY)
+	$(BIN)/python -m oms_site.simulation $(if $(SEED),--seed $(SEED) --trace,--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1))
 
 screenshot: $(DEV_READY)
 	$(BIN)/python -m oms_site.screenshot

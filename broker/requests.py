@@ -41,6 +41,7 @@ class Waiting:
         self._monotonic = monotonic
         self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.rows: list[Any] = []
+        self.taken_for: list[float] = []  # ends that came and were taken for those of earlier questions, of these moments
         self.last_heard = monotonic()
 
     def row(self, row: Any) -> None:
@@ -96,7 +97,8 @@ class Requests:
             yield waiting
         except (Unanswered, asyncio.CancelledError):
             if key in LOOK_ALIKE:
-                self._owed[key].append(self._monotonic())
+                # Where an end did come, one is owed as before and not a newer one: a single lost end would put off every answer for ever.
+                self._owed[key].append(waiting.taken_for.pop(0) if waiting.taken_for else self._monotonic())
             raise
         finally:
             if self._open.get(key) is waiting:
@@ -108,10 +110,12 @@ class Requests:
     def end(self, key: Key, result: Any = None) -> None:
         """The end of an answer came. It settles the open question unless an earlier one of its kind is still owed an end."""
         owed = [at for at in self._owed.pop(key, []) if self._monotonic() - at < LATE_SECONDS]
+        waiting = self._open.get(key)
         if owed:
             self._owed[key] = owed[1:]
+            if waiting is not None:
+                waiting.taken_for.append(owed[0])
             return
-        waiting = self._open.get(key)
         if waiting is not None:
             waiting.settle(result)
 

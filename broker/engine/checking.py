@@ -194,7 +194,8 @@ class Checking:
         """Orders that the broker does not know are looked for again, ever less often while nothing changes."""
         now, doubts = self._here.monotonic(), (result.unknown, result.absent)
         if not any(doubts):
-            self._everything_at, self._doubts = None, doubts
+            if whole:  # a list of open orders alone tells nothing of absence: a second look that is due stays due
+                self._everything_at, self._doubts = None, doubts
         elif whole:
             grow = doubts == self._doubts
             self._doubt_seconds = min(self._doubt_seconds * 1.5, LONGEST_DOUBT_SECONDS) if grow else ABSENCE_SECONDS

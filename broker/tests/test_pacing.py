@@ -123,6 +123,22 @@ async def test_an_end_that_never_comes_is_forgotten_after_a_while() -> None:
         assert await second.answer(1.0) == []
 
 
+async def test_one_lost_end_does_not_put_off_every_answer_for_ever() -> None:
+    clock = Clock()
+    requests = Requests(clock)
+    await give_up(requests, clock, "open orders")  # its end was lost
+    for _ in range(int(LATE_SECONDS // 10) + 2):
+        try:
+            with requests.asked("open orders") as waiting:
+                requests.end("open orders")
+                clock.now += 10
+                assert await waiting.answer(5.0) == []
+        except Unanswered:
+            continue
+        return
+    raise AssertionError("the answer of each question was taken for that of the one before")
+
+
 async def test_a_list_that_still_moves_is_not_late() -> None:
     clock = Clock()
     requests = Requests(clock)

@@ -50,6 +50,8 @@ ROOMS = {
     "oms_site": Room(("oms_site", "orders.pages"), ("django", "asgiref", "channels", "dj_database_url")),
 }
 LAYERED = ("orders", "broker", "oms_site")
+# Programs that try the desk as a whole, from outside: no part of it, and imported by nothing of it.
+TOOLS = {("oms_site", "bench"), ("oms_site", "screenshot"), ("oms_site", "simulation"), ("oms_site", "faults")}
 MANAGER_WRITES = {"create", "acreate", "delete", "adelete", "update", "aupdate"}
 WRITES = {"save", "asave", "bulk_create", "bulk_update", "get_or_create", "update_or_create", "abulk_create", "aget_or_create"}
 
@@ -64,11 +66,7 @@ def sources() -> Iterator[tuple[str, Path]]:
     for top in LAYERED:
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            if {"tests", "migrations", "__pycache__"} & set(parts) or parts[:2] in {
-                ("oms_site", "bench"),
-                ("oms_site", "screenshot"),
-                ("oms_site", "faults"),
-            }:
+            if {"tests", "migrations", "__pycache__"} & set(parts) or parts[:2] in TOOLS:
                 continue
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 

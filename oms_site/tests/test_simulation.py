@@ -1,0 +1,63 @@
+"""Two hundred simulated days with faults, none of which loses, doubles or forgets anything; and wrong designs, which do not get through.
+
+Each runs in a process of its own, because a simulation makes time, chance and the database its own. A seed that ever failed is kept here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from oms_site.tests.desk import ROOT
+
+SEEDS, PARTS = 200, 8
+FAILED_ONCE = {
+    1: "a wiped gateway: the second look for a missing order was called off by a list that tells nothing of absence",
+    6: "the end of one list was lost, and each later answer was taken for the one before: never READY again",
+    19: "the same with a fill in it that nobody asked for any more",
+}
+# Design -> in so many seeds it is caught.
+WRONG = {"resend": 24, "by-order-id": 24, "only-at-connect": 24, "no-dedupe": 12, "exchange-fills-twice": 4, "exchange-keeps-cancelled": 12}
+
+
+def simulate(*arguments: str | int, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
+    """Runs the program as a person does."""
+    command = [sys.executable, "-m", "oms_site.simulation", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_befalls_it_the_desk_agrees_with_the_exchange_afterwards(part: int) -> None:
+    count = SEEDS // PARTS
+    ran = simulate("--first", 1 + part * count, "--seeds", count)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = re.search(rf"{count} seeds, (\d+) orders, (\d+) executions, \d+ placeOrder frames, (\d+) faults", ran.stdout)
+    assert found is not None and all(int(number) >= count for number in found.groups()), ran.stdout
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE, ids=str)
+def test_a_seed_that_failed_once_holds(seed: int) -> None:
+    ran = simulate("--seed", seed)
+    assert ran.returncode == 0, f"{FAILED_ONCE[seed]}\n{ran.stdout}"
+
+
+def test_a_seed_repeats_to_the_byte_and_reads_the_same_with_its_story() -> None:
+    first, again = simulate("--seed", 7, "--trace"), simulate("--seed", 7, "--trace", hash_seed="random")
+    story = [line for line in first.stdout.splitlines() if " seeds, " not in line]
+    assert len(story) > 50
+    assert story == [line for line in again.stdout.splitlines() if " seeds, " not in line]
+    quiet = simulate("--seed", 7)
+    [digest] = re.findall(r"digest \w+", quiet.stdout)
+    assert digest in first.stdout
+
+
+@pytest.mark.parametrize("design", WRONG)
+def test_a_wrong_design_is_caught(design: str) -> None:
+    ran = simulate("--naive", design, "--seeds", WRONG[design], "--until-caught")
+    assert ran.returncode == 1, f"{design} went unnoticed in {WRONG[design]} seeds\n{ran.stdout}{ran.stderr}"
+    assert re.search(r"^seed \d+: I\d+: ", ran.stdout, re.MULTILINE), ran.stdout
