@@ -149,7 +149,7 @@ async def test_a_burst_goes_out_at_the_pace_the_gateway_takes_and_cancels_go_fir
             for n in range(14)
         ]
     await desk.act("cancel_order", first)
-    desk.engine.situation.mend("test")
+    desk.engine.situation.mend("test", way_back="the end of the burst")
     for order in orders:
         await desk.order_is(order, "WORKING")
     cancelled = await desk.order_is(first, "CANCELLED")
