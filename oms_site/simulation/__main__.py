@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--digests", action="store_true", help="print each seed's digest")
     options = parser.parse_args(arguments)
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets of words would differ from run to run
-        os.execve(sys.executable, [sys.executable, "-m", "oms_site.simulation", *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
+        words = [sys.executable, "-m", "oms_site.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, words, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606 - our own interpreter, once more
     return _run(options)
 
 

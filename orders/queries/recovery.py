@@ -83,7 +83,6 @@ class IncidentRow:
 class Recovery:
     gateway: GatewayPill
     since: Moment | None
-    since_age: str
     last: CertificateRow | None
     incidents: tuple[IncidentRow, ...]
 
@@ -131,8 +130,7 @@ def recovery(user: Any, now: datetime | None = None) -> Recovery | None:
     incidents = incident_rows(user, rows.select_related("account", "contract", "order__account", "owner")[:MOST_INCIDENTS], now)
     return Recovery(
         gateway=pill,
-        since=Moment(pill.since, zone) if pill.since else None,
-        since_age=age(pill.since, now),
+        since=Moment(pill.since.at, zone) if pill.since else None,
         last=certificate_row(last, zone, now, breaks=sum(row.is_break for row in incidents)) if last else None,
         incidents=tuple(sorted(incidents, key=lambda row: not row.is_break)),
     )

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from orders.models import Event, OrderRecord, Watch
+from orders.models import Event, Incident, OrderRecord, Watch
 from orders.pages import urls
 from orders.pages.panels import PANELS
 from orders.rules.lifecycle import OrderStatus
@@ -33,6 +33,8 @@ DONE = {
     "close": lambda s, o: [s.account.code, s.contract.con_id],
     "protect": lambda s, o: [s.account.code, s.contract.con_id],
     "repair": lambda s, o: [s.account.code, s.contract.con_id],
+    "incident_take": lambda s, o: [an_incident(s)],
+    "incident_close": lambda s, o: [an_incident(s)],
 }
 # Addresses that are the user's own: they answer everybody, with what he may see.
 OWN = (
@@ -46,11 +48,17 @@ OWN = (
     "history_csv",
     "positions",
     "executions",
+    "recovery",
     "watchlist",
 )
-OTHERS = ("panel", "ticket_contract", "submission", "watchlist_add", "watchlist_remove")
+OTHERS = ("panel", "ticket_contract", "submission", "certificate", "watchlist_add", "watchlist_remove")
 
 Where = Callable[[Seats, OrderRecord], list[object]]
+
+
+def an_incident(seats: Seats) -> int:
+    """An open incident of the account, by its number."""
+    return Incident.objects.create(kind="overfill", account=seats.account, text="Filled 110 of 100.", opened_at=seats.now).pk
 
 
 @pytest.fixture
@@ -112,7 +120,14 @@ def test_ones_own_pages_answer_everybody(seats: Seats, order: OrderRecord, name:
 
 @pytest.mark.parametrize("name", [*SEEN, *DONE, *OWN, *OTHERS])
 def test_nobody_is_asked_to_sign_in(seats: Seats, order: OrderRecord, name: str) -> None:
-    arguments = {"panel": ["orders"], "ticket_contract": [1], "submission": ["x"], "watchlist_remove": [1], "watchlist_add": []}
+    arguments = {
+        "panel": ["orders"],
+        "ticket_contract": [1],
+        "submission": ["x"],
+        "certificate": [1],
+        "watchlist_remove": [1],
+        "watchlist_add": [],
+    }
     where = {**SEEN, **DONE}.get(name)
     address = reverse(name, args=where(seats, order) if where else arguments.get(name, []))
     answer = Client().get(address)
