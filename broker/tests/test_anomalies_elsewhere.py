@@ -205,7 +205,7 @@ async def test_an_ended_order_of_others_without_an_account_is_told_and_not_shown
         request = dataclasses.replace(state.request, order_ref=reference, account="")
         ended = dataclasses.replace(state, status="Cancelled", perm_id=perm_id or state.perm_id, request=request)
         desk.gateway.core.scenarios.active.append(Insert(CompletedOrder(ended, desk.gateway.exchange.instruments[state.request.con_id])))
-    desk.engine.situation.reconcile("to hear it")
+    desk.engine.situation.reconcile("to hear it", "To hear it")
     await desk.order_is(order, "CANCELLED")
     [text] = await desk.do(lambda: list(Incident.objects.values_list("text", flat=True)))
     assert "4713 names no account" in text
