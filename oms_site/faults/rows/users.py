@@ -84,7 +84,7 @@ def _slow_reader(rig: Rig) -> None:
         placed = 0
         while _is_open(rig.web_port, deaf.getsockname()[1]):
             assert time.monotonic() - started < 60, f"still open after {placed} orders"
-            name = rig.place("buy", "AAPL", "1", "--limit", FILLS)
+            name = rig.name_of(rig.post(limit=FILLS))
             page.until("the fill", name, "FILLED", within="family-")
             placed += 1
         rig.notes.append(
