@@ -305,6 +305,7 @@ class Rig:
 
     def place(self, *words: str) -> str:
         """An order of the command line, which must be taken; its client order id."""
+        self.control("tick 0")  # the market stands still in a drill, and the command line waits a while for a fresh quote
         said = say(*words, "--again", "--wait", "0")
         assert said.code == 0, said.text
         name = next(cell for cells in said.rows for cell in cells[:1] if cell.startswith("DB"))

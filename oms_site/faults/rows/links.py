@@ -169,8 +169,8 @@ def _refused_clients(rig: Rig) -> int:
     return sum(line["kind"] == "injected" and line["what"] == "client-id-taken" for line in rig.ledger)
 
 
-def _never_answered(kind: str) -> Callable[[Rig], None]:
-    """A list that never ends: RECONCILING stays, and no order goes out."""
+def _never_answered(kind: str, *, alarm: bool) -> Callable[[Rig], None]:
+    """A list that never ends: RECONCILING stays, no order goes out, and after 30 s there is an alarm. A new connection makes it good."""
 
     def provoke(rig: Rig) -> None:
         rig.control(f"mute {kind}")
@@ -179,13 +179,21 @@ def _never_answered(kind: str) -> Callable[[Rig], None]:
         wait_until(lambda: "has not told all" in rig.read(lambda: Gateway.objects.get(pk=1)).reason, "what is missing is named")
         before = rig.placed()
         name = rig.place("buy", "AAPL", "3", "--limit", "200")
-        wait_until(lambda: "ALARM" in rig.read(lambda: Gateway.objects.get(pk=1)).reason, "an alarm after 30 s", 50)
+        if alarm:
+            wait_until(lambda: "ALARM" in rig.read(lambda: Gateway.objects.get(pk=1)).reason, "an alarm after 30 s", 50)
+        asked = _asked_for_orders(rig)
+        wait_until(lambda: _asked_for_orders(rig) > asked, "it is asked again")
         assert Gateway.objects.get(pk=1).state == "RECONCILING"
         assert rig.placed() == before and rig.orders(client_order_id=name, status="PENDING").exists()
         rig.control("off mute")
+        rig.control(f"drop {CLIENT}")
         rig.ready()
 
     return provoke
+
+
+def _asked_for_orders(rig: Rig) -> int:
+    return sum(line["kind"] == "in" and line["message"] == "reqOpenOrders" for line in rig.ledger)
 
 
 def _read_only(rig: Rig) -> None:
@@ -275,7 +283,7 @@ ROWS = (
     ),
     Row("B12", "a change is asked for while IB is lost", _changed_while_lost),
     Row("B13", "the client id is taken", _client_id_taken),
-    Row("B15a", "the list of open orders never ends", _never_answered("openOrderEnd")),
-    Row("B15b", "the list of positions never ends", _never_answered("positionEnd")),
+    Row("B15a", "the list of open orders never ends", _never_answered("openOrderEnd", alarm=True)),
+    Row("B15b", "the list of positions never ends", _never_answered("positionEnd", alarm=False)),
     Row("B20", "the gateway's API is read-only", _read_only),
 )
