@@ -21,7 +21,7 @@ FAILED_ONCE = {
     19: "the same with a fill in it that nobody asked for any more",
 }
 # Design -> in so many seeds it is caught.
-WRONG = {"resend": 24, "by-order-id": 24, "only-at-connect": 24, "no-dedupe": 12, "exchange-fills-twice": 4, "exchange-keeps-cancelled": 12}
+WRONG = {"resend": 24, "by-order-id": 60, "only-at-connect": 24, "no-dedupe": 12, "exchange-fills-twice": 4, "exchange-keeps-cancelled": 12}
 
 
 def simulate(*arguments: str | int, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
