@@ -82,7 +82,7 @@ class SimulatedGateway:
     """A gateway to connect to. `host` and `port` are where clients connect, port 0 for any free one; `control_port` None means none.
 
     `store` keeps orders over restarts (None: memory), `ledger` is a JSON-lines account of what happened, `clock` tells the time (aware),
-    `tick_seconds` is how often the market moves by itself (0: only by control commands).
+    `tick_seconds` is how often the market moves by itself (0: only by control commands). `master_client` is told of everybody's orders.
     """
 
     def __init__(
@@ -97,11 +97,13 @@ class SimulatedGateway:
         clock: Callable[[], datetime] = utc_now,
         tick_seconds: float = 1.0,
         exchange_factory: Callable[..., Exchange] = Exchange,
+        master_client: int | None = None,
     ) -> None:
         self.host, self.port, self.control_port = host, port, control_port
         self.paused = False
         self.connections: dict[Session, Connection] = {}
         self._options = {"seed": seed, "store": store, "ledger": ledger, "clock": clock, "exchange_factory": exchange_factory}
+        self._options["master_client"] = master_client
         self._tick_seconds = tick_seconds
         self._core: Gateway | None = None
         self._servers: list[asyncio.Server] = []
@@ -215,6 +217,8 @@ class SimulatedGateway:
                 await writer.drain()
         except (ConnectionError, ValueError) as error:  # ValueError: a line longer than the limit
             log.info("A control connection ended: %s", error)
+        except asyncio.CancelledError:
+            pass  # the gateway stops; asyncio logs a handler that ends cancelled
         finally:
             self._control_tasks.discard(task)
             writer.close()

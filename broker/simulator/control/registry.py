@@ -99,14 +99,20 @@ def account_of(server: SimulatedGateway, word: str) -> str:
 def order_of(server: SimulatedGateway, word: str) -> BookedOrder:
     """The order a person means: `last`, its permanent id, `CLIENT:ORDERID`, or its reference; of several, the newest."""
     orders = [one for one in server.exchange.book.orders.values() if one.transmitted]
-    found = [one for one in orders if word in ("last", str(one.perm_id), "{}:{}".format(*_ids(one)), one.request.order_ref)]
+    found = [one for one in orders if word in ("last", str(one.perm_id), "{}:{}".format(*one.ids), one.request.order_ref)]
     if not found:
         raise CommandProblem(f"no order {word} today")
     return max(found, key=lambda one: one.perm_id)
 
 
-def _ids(order: BookedOrder) -> tuple[int, int]:
-    return order.request.client_id, order.request.order_id
+def named_of(words: Words, *names: str) -> dict[str, Decimal]:
+    """Takes the `name=number` words out of `words`; only these names are known."""
+    given = [word for word in words if "=" in word]
+    words[:] = [word for word in words if word not in given]
+    found = {name: decimal_of(text) for name, text in (word.split("=", 1) for word in given)}
+    if found.keys() - set(names):
+        raise CommandProblem(f"unknown {', '.join(sorted(found.keys() - set(names)))}; known: {' '.join(names)}")
+    return found
 
 
 def flag_of(words: Words, name: str) -> bool:
