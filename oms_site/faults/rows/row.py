@@ -23,3 +23,4 @@ class Row:
     what: str
     provoke: Callable[[Rig], None]
     databases: tuple[str, ...] = BOTH
+    wired: bool = False  # there is a line between worker and gateway that can be broken
