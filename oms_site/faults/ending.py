@@ -31,6 +31,7 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was measured
 
     @property
     def is_clean(self) -> bool:
@@ -42,6 +43,7 @@ class Verdict:
         self.lost += other.lost
         self.doubled += other.doubled
         self.violations += other.violations
+        self.notes += other.notes
 
 
 def end(rig: Rig) -> Verdict:
@@ -80,7 +82,7 @@ def _differences(rig: Rig) -> list[str]:
 
 
 def _verdict(rig: Rig, differences: list[str]) -> Verdict:
-    verdict = Verdict(faults=rig.faults, violations=list(differences))
+    verdict = Verdict(faults=rig.faults, violations=list(differences), notes=list(rig.notes))
     verdict.violations += [f"{one.key} was refused: {one.words}" for one in rig.requests if not one.is_accepted]
     ids: dict[str, set[str]] = {}
     names = set(rig.read(lambda: list(OrderRecord.objects.values_list("client_order_id", flat=True))))
@@ -98,6 +100,9 @@ def _verdict(rig: Rig, differences: list[str]) -> Verdict:
             continue
         made.update(row.result.get("orders", ()))
     verdict.doubled += [f"order {pk} answers {times} requests" for pk, times in made.items() if times > 1]
+    known = rig.read(lambda: dict(OrderRecord.objects.filter(client_order_id__in=rig.told).values_list("client_order_id", "pk")))
+    verdict.lost += [f"{name} was accepted and is not in the book" for name in rig.told if name not in known]
+    made.update(known.values())
     for order in rig.read(lambda: list(OrderRecord.objects.filter(pk__in=made))):
         if order.client_order_id not in ids and order.status not in ("UNKNOWN", "CANCELLED", "REJECTED"):
             verdict.lost.append(f"{order.client_order_id} is {order.status} and never reached the exchange")

@@ -22,14 +22,16 @@ from uuid import uuid4
 
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError, connections
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from oms_site.faults.wire import Wire
 from oms_site.tests.desk import Answer, Visitor, free_port, wait_until
 from oms_site.tests.inside import inside, ledger_of, say
 from oms_site.tests.programs import Program
 from oms_site.tests.servers import PostgresServer, RedisServer, answers
 from orders.book import book
-from orders.models import Account, Gateway, Lease, Limit, Quote, Submission
+from orders.models import Account, Certificate, Gateway, Lease, Limit, OrderRecord, Quote, Submission
 from orders.models.book import Source
 
 T = TypeVar("T")
@@ -37,6 +39,14 @@ T = TypeVar("T")
 AAPL = 265598
 RESTS, FILLS = "200", "245"  # limits of a buy far below the market, and through it
 SECONDS = 60.0
+PASSWORD = "a-password-of-this-drill-only"  # noqa: S105
+# Contracts whose orders rest at these prices, for bursts: the exchange takes 20 active orders per contract, side and account.
+QUIET = {
+    "AAPL": (AAPL, "100"), "ABBV": (118089500, "100"), "ADBE": (265768, "150"), "AMD": (4391, "80"), "AMZN": (3691937, "100"),
+    "AVGO": (313130367, "150"), "BA": (4762, "100"), "BAC": (10098, "25"), "CAT": (5437, "200"), "COST": (272997, "500"),
+    "CSCO": (268084, "30"), "DIS": (6459, "50"),
+}  # fmt: skip
+MOST_ACTIVE, MOST_EACH, MOST_OPEN = 20, 17, 500
 
 
 @dataclass
@@ -66,7 +76,10 @@ class Rig:
     control_port: int = field(default_factory=free_port)
     parts: dict[str, Program] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)  # orders that the command line took, by name
+    notes: list[str] = field(default_factory=list)  # what was measured
     faults: int = 0
+    wire: Wire | None = None  # between worker and gateway
     visitor: Visitor = field(init=False)
     account: str = ""
 
@@ -76,7 +89,8 @@ class Rig:
 
     @property
     def settings(self) -> dict[str, str]:
-        found = {"IBKR_HOST": "127.0.0.1", "IBKR_PORT": str(self.gateway_port), "PORT": str(self.web_port)}
+        gateway_port = self.wire.port if self.wire is not None else self.gateway_port
+        found = {"IBKR_HOST": "127.0.0.1", "IBKR_PORT": str(gateway_port), "PORT": str(self.web_port)}
         if self.redis is not None:
             found |= {"DATABASE_URL": str(self.database), "REDIS_URL": self.redis.url}
         return found
@@ -93,18 +107,23 @@ class Rig:
         call_command("demo_users", stdout=io.StringIO())
         from django.contrib.auth import get_user_model
 
-        user = get_user_model().objects.get(username="trader1")
-        user.set_password("a-password-of-this-drill-only")
-        user.save()
+        for user in get_user_model().objects.filter(username__in=("trader1", "admin")):
+            user.set_password(PASSWORD)
+            user.save()
         with book(at=timezone.now()) as b, b.event("limit.changed", source=Source.SYSTEM, text="A drill's limits") as fact:
-            fact.add(Limit(scope=Limit.Scope.DESK, rule="MAX_OPEN_ORDERS", value=200))
+            fact.add(Limit(scope=Limit.Scope.DESK, rule="MAX_OPEN_ORDERS", value=MOST_OPEN))
         self.account = Account.objects.order_by("code")[0].code
-        self.visitor = Visitor(f"http://127.0.0.1:{self.web_port}")
-        self.visitor.get("/login/")
-        page = self.visitor.post("/login/", username="trader1", password="a-password-of-this-drill-only")  # noqa: S106
-        assert page.status == 200 and "/login/" not in page.url, page
+        self.visitor = self.somebody()
         self.visitor.get(f"/ticket/contract/{AAPL}/")
         wait_until(lambda: self.read(lambda: Quote.objects.filter(contract__con_id=AAPL, bid__gt=0).exists()), "a quote", SECONDS)
+
+    def somebody(self, user: str = "trader1", port: int = 0) -> Visitor:
+        """Somebody who is signed in, at the desk or at the port of a line to it."""
+        visitor = Visitor(f"http://127.0.0.1:{port or self.web_port}")
+        visitor.get("/login/")
+        page = visitor.post("/login/", username=user, password=PASSWORD)
+        assert page.status == 200 and "/login/" not in page.url, page
+        return visitor
 
     def start_gateway(self) -> None:
         words = ("--port", str(self.gateway_port), "--control-port", str(self.control_port), "--tick-seconds", "0")
@@ -156,6 +175,8 @@ class Rig:
         if not self.parts["gateway"].runs:
             self.start_gateway()
         self.parts["gateway"].signal(signal.SIGCONT)
+        if "connectivity" in self.control("scenarios").split():
+            self.control("connectivity restored")
         self.control("off")
         for part in ("worker", "web"):
             if not self.parts[part].runs:
@@ -174,7 +195,14 @@ class Rig:
     def ready(self) -> None:
         wait_until(self.is_ready, "the desk is READY", SECONDS)
 
+    def is_back(self, ways_back: int) -> None:
+        """Waits for a reconciliation beyond the first so many, and for READY."""
+        wait_until(lambda: self.read(Certificate.objects.count) > ways_back, "book and broker are compared", SECONDS)
+        self.ready()
+
     def close(self) -> None:
+        if self.wire is not None:
+            self.wire.close()
         for program in self.parts.values():
             if program.runs:
                 program.signal(signal.SIGCONT)
@@ -243,7 +271,6 @@ class Rig:
 
     def name_of(self, request: Request) -> str:
         """The client order id of the first order that a request made; "" where it made none."""
-        from orders.models import OrderRecord
 
         def look() -> str:
             row = Submission.objects.filter(key=request.key).first()
@@ -254,8 +281,6 @@ class Rig:
 
     def order_is(self, request: Request, *statuses: str) -> str:
         """Waits until the first order of a request has one of the statuses; its client order id."""
-        from orders.models import OrderRecord
-
         name = self.name_of(request)
         seen: list[str] = [""]
 
@@ -278,14 +303,54 @@ class Rig:
         said = say(*words, "--wait", "0")
         assert said.code == 0, said.text
 
+    def place(self, *words: str) -> str:
+        """An order of the command line, which must be taken; its client order id."""
+        said = say(*words, "--again", "--wait", "0")
+        assert said.code == 0, said.text
+        name = next(cell for cells in said.rows for cell in cells[:1] if cell.startswith("DB"))
+        self.told.append(name)
+        return name
+
+    def refusal(self, *words: str) -> str:
+        """The words with which the command line refuses an order; AssertionError where it does not."""
+        said = say(*words, "--again", "--wait", "0")
+        assert said.code != 0, said.text
+        return said.text
+
+    def queue(self, count: int, limit: str = "") -> list[str]:
+        """So many orders that wait because the gateway has lost IB; `connectivity restored` lets them go.
+
+        They rest, spread over contracts, or are all for AAPL at `limit`.
+        """
+        symbols = ["AAPL"] if limit else list(QUIET)[: -(-count // MOST_EACH)]
+        for symbol in symbols:
+            self.visitor.get(f"/ticket/contract/{QUIET[symbol][0]}/")
+        self.control("connectivity lost")
+        self.state_is("DEGRADED")
+        words = [(symbol, limit or QUIET[symbol][1]) for symbol in symbols]
+        return [self.place("buy", words[n % len(words)][0], "1", "--limit", words[n % len(words)][1]) for n in range(count)]
+
+    def state_is(self, *states: str) -> Gateway:
+        """Waits until the screens show the gateway in one of these states."""
+        found: Gateway = wait_until(
+            lambda: self.read(lambda: Gateway.objects.filter(state__in=states, pk=1).first()), f"the gateway is {states}", SECONDS
+        )
+        return found
+
+    def orders(self, **where: Any) -> QuerySet[OrderRecord]:
+        return OrderRecord.objects.filter(**where)
+
     def exchange_orders(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.control("orders"))
         return found
 
 
 @contextlib.contextmanager
-def rig(folder: Path, server: PostgresServer | None = None) -> Iterator[Rig]:
-    """A running desk: on SQLite in `folder`, or spread over processes on a new database of `server`."""
+def rig(folder: Path, server: PostgresServer | None = None, *, wired: bool = False) -> Iterator[Rig]:
+    """A running desk: on SQLite in `folder`, or spread over processes on a new database of `server`.
+
+    `wired`: there is a line between worker and gateway that can be broken.
+    """
     with contextlib.ExitStack() as stack:
         database: Path | str = folder
         redis = None
@@ -297,5 +362,8 @@ def rig(folder: Path, server: PostgresServer | None = None) -> Iterator[Rig]:
         stack.enter_context(inside(database))
         made = Rig(folder, database, server, redis)
         stack.callback(made.close)
+        if wired:
+            made.wire = Wire(made.gateway_port)
+            made.wire.open()
         made.open()
         yield made

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from oms_site.faults.answers import summary
 from oms_site.faults.ending import Verdict, end
 from oms_site.faults.rig import rig
-from oms_site.faults.rows import POSTGRES, Row
+from oms_site.faults.rows import POSTGRES, ROWS, Row
 from oms_site.tests.servers import PostgresServer
 
 LONGEST_WORDS = 4000
@@ -50,6 +51,8 @@ class Catalogue:
             f"{self.runs} runs, {totals.faults} faults injected, {totals.orders} orders: {len(totals.lost)} lost, "
             f"{len(totals.doubled)} doubled, {len(totals.violations)} other violations"
         )
+        for line in summary(row.name for row in ROWS):
+            self._say(line)
         return 0 if totals.is_clean else 1
 
     def _line(self, row: Row, database: str, server: PostgresServer | None, times: int) -> None:
@@ -61,12 +64,12 @@ class Catalogue:
         bad = [*found.lost, *found.doubled, *found.violations]
         counts = f"{times:>5}{found.faults:>8}{found.orders:>8}{len(bad):>5}{time.monotonic() - started:>8.1f}"
         self._say(f"{row.name:<6}{database:<10}{counts}  {row.what}")
-        for words in bad:
+        for words in [*found.notes, *bad]:
             self._say(f"      {words}")
 
     def _once(self, row: Row, server: PostgresServer | None) -> Verdict:
         try:
-            with rig(Path(tempfile.mkdtemp(dir=self.folder)), server) as broken:
+            with rig(Path(tempfile.mkdtemp(dir=self.folder)), server, wired=row.wired) as broken:
                 row.provoke(broken)
                 return end(broken)
         except Exception as error:  # noqa: BLE001 - a row that breaks off is a finding like any other

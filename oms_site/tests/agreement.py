@@ -54,9 +54,10 @@ def _orders(control: Callable[[str], str]) -> list[str]:
     there = {}
     for one in _asked(control, "orders"):
         there[one["request"]["order_ref"] or f"ext-{one['perm_id']}"] = one
-    here = {order.client_order_id: order for order in OrderRecord.objects.exclude(status="REJECTED").exclude(status_basis="local")}
+    here = {order.client_order_id: order for order in OrderRecord.objects.exclude(status_basis="local")}
     found = [f"{name} is {there[name]['status']} at the exchange and not in the book" for name in there.keys() - here.keys()]
-    found += [f"{name} is {here[name].status} in the book and not at the exchange" for name in here.keys() - there.keys()]
+    lacking = [here[name] for name in here.keys() - there.keys() if here[name].status != "REJECTED"]  # the gateway may have refused it
+    found += [f"{order.client_order_id} is {order.status} in the book and not at the exchange" for order in lacking]
     for name in there.keys() & here.keys():
         told, order = there[name], here[name]
         request = told["request"]

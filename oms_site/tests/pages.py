@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from oms_site.tests.desk import PATIENCE, Visitor
@@ -78,6 +79,15 @@ class LivePage:
         end = time.monotonic() + seconds
         while self.seq < seq:
             self._hear(end, f"seq {seq}")
+
+    def closed(self, seconds: float = PATIENCE) -> int:
+        """Waits until the server closes the socket; the code it gives."""
+        end = time.monotonic() + seconds
+        try:
+            while True:
+                self._hear(end, "the socket is closed")
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd is not None else 0
 
     def _hear(self, end: float, what: str) -> None:
         assert self._socket is not None
