@@ -259,12 +259,13 @@ class Command(BaseCommand):
         rows = seen_incidents(manager.actor).filter(closed_at=None).select_related("account", "order__account", "owner").order_by("pk")
         shown = [row for row in rows if account is None or account_of(row) == account]
         self._table(
-            ("NUMBER", "OPENED", "ACCOUNT", "OWNER", "WHAT"),
+            ("NUMBER", "OPENED", "ACCOUNT", "ORDER", "OWNER", "WHAT"),
             [
                 (
                     str(row.pk),
                     f"{row.opened_at:%Y-%m-%d %H:%M:%SZ}",
                     found.code if (found := account_of(row)) else "",
+                    row.order.client_order_id if row.order else "",
                     str(row.owner or ""),
                     f"{row.kind}: {row.text}",
                 )
