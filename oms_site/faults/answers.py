@@ -194,7 +194,7 @@ ELSEWHERE = {
         f"{_DAY}a_start_in_an_hour_that_a_clock_change_skips_or_repeats_still_begins_one_day",
     ),
     "G8": (
-        f"{_RECONCILE}a_day_order_whose_day_has_ended_is_cancelled",
+        "orders/tests/test_reconcile.py::test_a_day_order_whose_day_has_ended_is_cancelled",
         "orders/tests/test_intake_orders.py::test_a_completed_order_ends_a_doubt",
     ),
     "H5": (
