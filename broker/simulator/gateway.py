@@ -197,6 +197,11 @@ class Gateway:
         self.ledger.wiped(self.now())
         self._last_account_push = self.now()
 
+    def forget_untransmitted(self) -> None:
+        """As a gateway that goes down does."""
+        self.exchange.forget_untransmitted()
+        self.recorded.compact()
+
     # --- inside -----------------------------------------------------------------------------------------------------------------------
 
     def _say_started(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from broker.simulator.orderbook import BookedOrder
 from broker.simulator.scenario import ScenarioProblem
 from broker.simulator.scenarios import BUILDERS
+from broker.simulator.session import Session
 
 if TYPE_CHECKING:
     from broker.simulator.server import SimulatedGateway
@@ -88,6 +89,18 @@ def con_id_of(server: SimulatedGateway, word: str) -> int:
         if word in (str(con_id), instrument.local_symbol):
             return con_id
     raise CommandProblem(f"no instrument {word}")
+
+
+def session_of(server: SimulatedGateway, word: str) -> Session:
+    """The connected client with this id."""
+    for session in server.core.ready_sessions():
+        if session.client_id == int(word):
+            return session
+    raise CommandProblem(f"no client {word} is connected")
+
+
+def owner_of(server: SimulatedGateway, order: BookedOrder) -> Session:
+    return session_of(server, str(order.request.client_id))
 
 
 def account_of(server: SimulatedGateway, word: str) -> str:
