@@ -51,7 +51,7 @@ def test_an_accepted_stop_protects_and_a_target_does_not(seats: Seats) -> None:
     seats.order("SELL", role=Role.TAKE_PROFIT.value)
     assert guard(seats) == "unprotected 100"
     stop = seats.order("SELL", "STP", "60", role=Role.STOP_LOSS.value, stop_price=Decimal("98"), status=OrderStatus.HELD)
-    assert guard(seats) == "unprotected 40"
+    assert guard(seats) == "unprotected 40 of 100"
     seats.command(stop, CommandKind.CANCEL)
     assert guard(seats) == "unprotected 100"
 
@@ -84,7 +84,7 @@ def test_stops_of_one_oca_group_count_once(seats: Seats) -> None:
     seats.position("200")
     stop, _target = seats.oca_pair("100")
     seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal("97"), oca_group=stop.oca_group, status=OrderStatus.HELD)
-    assert guard(seats) == "unprotected 100"
+    assert guard(seats) == "unprotected 100 of 200"
 
 
 def test_an_exit_without_a_position_is_an_orphan(seats: Seats) -> None:
