@@ -227,12 +227,12 @@ PANELS: dict[str, Panel] = {
         _whole(
             "gateway",
             {"gateway", CLOCK},  # it also grows silent
-            lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
+            lambda user, account, scope, keys, now: _one(queries.gateway(now, account.time_zone if account is not None else "UTC")),
         ),
         _whole(
             "gate",  # why not, in words, where the pill is not READY
             {"gateway", CLOCK},
-            lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
+            lambda user, account, scope, keys, now: _one(queries.gateway(now, account.time_zone if account is not None else "UTC")),
         ),
         _whole(
             "restraints",  # why trading is held back in this account

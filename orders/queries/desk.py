@@ -30,6 +30,9 @@ from orders.rules.guardian import Kind
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
 
+LINK_OF_THE_GATEWAY = (1100, 2110)
+"""IB's codes for a gateway that has lost its own connection."""
+
 SILENT = timedelta(seconds=30)
 """How long what the gateway's row says may be believed where no worker holds the lease."""
 
@@ -117,11 +120,11 @@ class GatewayPill:
 
     @property
     def since_words(self) -> str:
-        return f"{self.since.clock} UTC" if self.since is not None else ""
+        return f"{self.since.clock} {self.since.local:%Z}" if self.since is not None else ""
 
 
-def gateway(now: datetime | None = None) -> GatewayPill:
-    """The gateway as the worker last saw it."""
+def gateway(now: datetime | None = None, zone: str = "UTC") -> GatewayPill:
+    """The gateway as the worker last saw it, with times in `zone`."""
     now = now or timezone.now()
     row = Gateway.objects.filter(pk=1).first()
     state = GatewayState(row.state) if row is not None else GatewayState.DOWN
@@ -141,7 +144,7 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         may_place=state.may_place,
         may_cancel=state.may_cancel,
         reason="" if state.may_place else reason,
-        since=Moment(since, "UTC") if since is not None else None,
+        since=Moment(since, zone) if since is not None else None,
         age=age(since, now),
     )
 
@@ -163,6 +166,9 @@ def book_kind(kind: str) -> tuple[str, str, str]:
 
 
 def _reason(state: GatewayState, said: str) -> str:
+    """The state in a sentence, and what the worker said of it."""
+    if state is GatewayState.DEGRADED and said and not any(f"(code {code})" in said for code in LINK_OF_THE_GATEWAY):
+        return _sentence(said)  # it is connected to IB, as far as is known, and something else is the matter
     words = {
         GatewayState.READY: "",
         GatewayState.DOWN: _("The gateway is down."),
@@ -170,7 +176,17 @@ def _reason(state: GatewayState, said: str) -> str:
         GatewayState.RECONCILING: _("Comparing the book with the broker."),
         GatewayState.DEGRADED: _("The gateway has lost its own connection to IB."),
     }[state]
-    return f"{words} {said}".strip()
+    return f"{words} {_sentence(said)}".strip()
+
+
+def _sentence(said: str) -> str:
+    """What was said with a capital and a full stop, also behind the code that stands at its end."""
+    words, bracket, code = said.strip().partition(" (code ")
+    if bracket and code.endswith(")"):
+        words, code = words.rstrip("."), f"{bracket}{code}."
+        return words[:1].upper() + words[1:] + code
+    said = said.strip()
+    return said[:1].upper() + said[1:] + ("" if not said or said[-1] in ".!?" else ".")
 
 
 # --- what needs a person --------------------------------------------------------------------------------------------------------------

@@ -137,13 +137,13 @@ def recovery(user: Any, now: datetime | None = None) -> Recovery | None:
         return None
     now = now or timezone.now()
     zone = _zone(user)
-    pill = gateway(now)
+    pill = gateway(now, zone)
     last = Certificate.objects.first()
     rows = seen_incidents(user).filter(closed_at=None)
     incidents = incident_rows(user, rows.select_related(*_RELATIONS)[:MOST_INCIDENTS], now)
     return Recovery(
         gateway=pill,
-        since=Moment(pill.since.at, zone) if pill.since else None,
+        since=pill.since,
         last=certificate_row(last, zone, now, breaks=sum(row.is_break for row in incidents)) if last else None,
         unknown=tuple(unknown_orders(user, now)),
         incidents=tuple(sorted(incidents, key=lambda row: not row.is_break)),

@@ -232,3 +232,21 @@ def test_the_ticket_is_told_ticks_quote_and_position(seats: Seats) -> None:
     assert hidden is not None
     assert hidden.position == "0"
     assert queries.quote(seats.trader, seats.account, "") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "shown"),
+    [
+        ("DOWN", "the gateway closed the connection", "The gateway is down. The gateway closed the connection."),
+        ("DEGRADED", "It has been lost. (code 1100)", "The gateway has lost its own connection to IB. It has been lost (code 1100)."),
+        ("DEGRADED", "the gateway does not answer", "The gateway does not answer."),
+        ("DEGRADED", "The API is read-only (code 321), so it takes no orders.", "The API is read-only (code 321), so it takes no orders."),
+        ("DEGRADED", "", "The gateway has lost its own connection to IB."),
+        ("DOWN", "is another worker alive? (code 326)", "The gateway is down. Is another worker alive? (code 326)."),
+    ],
+)
+def test_the_reason_of_the_gateway_is_true_and_in_sentences(seats: Seats, state: str, said: str, shown: str) -> None:
+    Gateway.objects.update(state=state, reason=said, heard_at=seats.now, since=seats.now)
+    pill = queries.gateway(seats.now, "America/New_York")
+    assert pill.reason == shown
+    assert pill.since_words.endswith(("EST", "EDT"))
