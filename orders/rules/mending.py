@@ -61,6 +61,8 @@ def _spell(value: Any) -> str:
 
 ELSEWHERE = "An order placed elsewhere is in the way; change or cancel it where it was placed."
 UNANSWERED = "An order that the broker has not answered for is in the way; settle it first."
+UNEVEN = "The larger exit of a pair leaves no room for another stop. Make the exits of the pair equal first, then protect what is left."
+OTHERS = "Other orders that close it work; cancel them first."
 
 
 def protect(holding: Holding, naked: Decimal, stops: Sequence[Standing]) -> Plan:
@@ -85,7 +87,11 @@ def protect(holding: Holding, naked: Decimal, stops: Sequence[Standing]) -> Plan
         blockers = [order for order in holding.leaving if order.status in (OrderStatus.UNKNOWN, OrderStatus.SENT)]
         if blockers:
             return (), UNANSWERED
-        return (), ELSEWHERE if any(order.is_external for order in in_the_way) else "Other orders that close it work; cancel them first."
+        if any(order.is_external for order in in_the_way):
+            return (), ELSEWHERE
+        pairs = holding.groups(order for order in holding.leaving if order.kin in safe).values()
+        uneven_pair = any(holding.total(pair) > holding.total([order for order in pair if order.is_stop]) for pair in pairs)
+        return (), UNEVEN if uneven_pair else OTHERS
     target = given_up[0].limit_price if len(given_up) == 1 else None
     steps = [Cancel(order.name) for order in given_up]
     return (*steps, Protect(naked, _lost_stop(holding, given_up), target)), ""
