@@ -50,18 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(fixtures[fixture])
         if "browser" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-        if getattr(config.option, "loadgroup", False):
-            _name_with_group(item)
-
-
-def _name_with_group(item: pytest.Item) -> None:
-    """Gives the item the name by which pytest-xdist 3.8 keeps a group together; what it does itself has no effect from pytest 9.2 on.
-
-    https://github.com/pytest-dev/pytest-xdist/issues/1386: each test of a module would start the module's desk in whatever process it ran.
-    """
-    groups = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
-    if groups and hasattr(item, "_id"):
-        item._id = type(item._id).parse(f"{item.nodeid}@{'_'.join(groups)}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
