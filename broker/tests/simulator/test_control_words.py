@@ -177,17 +177,17 @@ async def test_no_quotes_at_all_and_none_any_more(here: Rehearsal) -> None:
         await until(ib, lambda: ticker.ask == 110.02)
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["order-error", "order-error nobody 399", "order-error last", "order-error last x", "status last", "status nobody Filled",
+WRONG = ["order-error", "order-error nobody 399", "order-error last", "order-error last x", "status last", "status nobody Filled",
      "status last Filled x", "status last Filled times=0", "stranger 17", "stranger 99 U1 AAPL BOT 1 1", "stranger 17 U1 AAPL BUY 1 1",
      "stranger 17 U1 NOSUCH BOT 1 1", "quotes", "quotes bad", "quotes none NOSUCH", "clock-skew", "clock-skew soon", "managed-accounts",
-     "hostile", "hostile everything", "read-only now", "cut", "cut nonsense"],
-)  # fmt: skip
-async def test_a_wrong_command_is_an_error_in_words(here: Rehearsal, line: str) -> None:
+     "hostile", "hostile everything", "read-only now", "cut", "cut nonsense"]  # fmt: skip
+
+
+async def test_wrong_commands_are_errors_in_words(here: Rehearsal) -> None:
     async with connected(here.port) as ib:
         await place(ib, LimitOrder("BUY", 100, 90, account=FIRST))
-        assert await here.fails(line)
+        for line in WRONG:
+            assert await here.fails(line), line
         assert here.injected() == [] and await here.do("scenarios") == ""
 
 
