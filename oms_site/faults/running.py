@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,8 @@ class Catalogue:
                 row.provoke(broken)
                 return end(broken)
         except Exception as error:  # noqa: BLE001 - a row that breaks off is a finding like any other
-            return Verdict(violations=[f"not run to its end: {error!r}"[:LONGEST_WORDS]])
+            where = next(frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if "/faults/" in frame.filename)
+            return Verdict(violations=[f"not run to its end: {error!r} at {where.line}"[:LONGEST_WORDS]])
 
     def _say(self, words: str) -> None:
         self.out.write(words + "\n")

@@ -84,7 +84,8 @@ def _slow_reader(rig: Rig) -> None:
         placed = 0
         while _is_open(rig.web_port, deaf.getsockname()[1]):
             assert time.monotonic() - started < 60, f"still open after {placed} orders"
-            rig.place("buy", "AAPL", "1", "--limit", FILLS)
+            name = rig.place("buy", "AAPL", "1", "--limit", FILLS)
+            page.until("the fill", name, "FILLED", within="family-")
             placed += 1
         rig.notes.append(
             f"closed after {time.monotonic() - started:.1f} s and {placed} orders; memory {(_resident(web.pid) - before) >> 10} KiB"
@@ -164,7 +165,7 @@ def _shut_out(rig: Rig) -> None:
     rig.control("connectivity restored")
     for name in waiting:
         wait_until(lambda name=name: rig.orders(client_order_id=name, status="REJECTED").exists(), "what waited is refused")
-        assert rig.orders(client_order_id=name).get().status_code == "NO_PERMISSION"
+        assert rig.orders(client_order_id=name).get().status_code == "USER_INACTIVE"
     assert rig.placed() == before
     assert rig.orders(client_order_id=working, status="WORKING").exists()
 
