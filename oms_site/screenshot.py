@@ -18,7 +18,7 @@ from oms_site.tests.desk import ROOT, Desk, manage, wait_until
 PICTURES = ROOT / "docs"
 ACCOUNT = "DU1000417"
 
-# What happened before the picture is taken, in this order. Lines that begin with a verb are the desk's, the others the exchange's.
+# What happened before the picture is taken, in this order. Lines that begin with "desk" are its commands, the others the exchange's.
 STORY = (
     "watch",
     "desk buy XOM 300",
@@ -36,9 +36,10 @@ STORY = (
 # fills and somebody places one elsewhere. Meanwhile shares come in that no execution explains.
 TROUBLE = (
     "position DU1000417 KO 100 60.15",
-    "client-id-taken 17 4",
+    "client-id-taken 17 12",
     "drop-after-order",
     "desk buy AMZN 40 --limit 180.00 --wait 0",
+    "lost",
     "quote AMD 158.00 158.10 900 900",
     "place mobile DU1000417 SPY SELL 20 limit=700",
 )
@@ -73,6 +74,8 @@ def _tell(desk: Desk, browser: Browser, story: tuple[str, ...]) -> None:
     for line in story:
         if line == "watch":
             _watch(desk, browser)
+        elif line == "lost":
+            wait_until(lambda: desk.query("select state from orders_gateway") == [("DOWN",)], "the link is down")
         elif line.startswith("desk "):
             words = line.split()[1:]
             done = manage(desk.data, "desk", words[0], *words[1:], "--user", "trader1", "--account", ACCOUNT)
