@@ -174,6 +174,7 @@ ELSEWHERE = {
     "F4": (
         f"{_TICKET}htmx_gets_a_fresh_ticket_and_a_toast",
         f"{_TICKET}an_answer_that_was_lost_is_given_again_whatever_has_happened_since",
+        "oms_site/tests/test_browser_trading.py::test_back_reload_and_a_restored_tab_never_send_an_order_again",
     ),
     "F5": ("oms_site/tests/test_browser_live.py::test_a_broken_line_while_sending_is_looked_up_and_never_a_second_order",),
     "F10": (
@@ -207,7 +208,6 @@ ELSEWHERE = {
 NOT_PROVEN = {
     # fault -> what of it nobody has seen
     "C25": "exits that the broker accepted before it refused their entry: the simulated exchange looks at the entry first",
-    "F4": "with the buttons of a real browser",
     "H2": "nothing of it: nobody has run a desk for 24 hours and watched its memory",
 }
 

@@ -39,6 +39,7 @@ class LivePage:
         self.shown: dict[str, str] = {}
         self.versions: dict[str, int] = {}
         self.told_at: dict[str, str] = {}  # when the frame that last changed a unit was made
+        self._read = 0
         self._socket: ClientConnection | None = None
         self._open = ExitStack()
 
@@ -92,9 +93,12 @@ class LivePage:
     def _hear(self, end: float, what: str) -> None:
         assert self._socket is not None
         try:
-            frame: dict[str, Any] = json.loads(self._socket.recv(timeout=max(end - time.monotonic(), 0)))
+            text = str(self._socket.recv(timeout=max(end - time.monotonic(), 0)))
         except TimeoutError:
             raise AssertionError(f"the page was not told: {what}; it shows {self.shown}") from None
+        frame: dict[str, Any] = json.loads(text)
+        self._read += len(text)
+        self._socket.send(str(self._read))  # who does not say what it has read is taken for a slow reader
         again = frame["prev"] > self.seq or frame.get("resync")
         self.seq = max(self.seq, frame["seq"])
         for unit in frame.get("units", ()):

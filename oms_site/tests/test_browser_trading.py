@@ -20,7 +20,7 @@ def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One desk for the module: each test trades a contract of its own, at prices that stand still."""
     desk = Desk(copied_data(desk_template, tmp_path_factory.mktemp("browser") / "data"))
     desk.start()
-    for symbol in ("AAPL", "AMD", "AMZN", "BA", "BAC", "C", "CAT", "COST", "CRM", "CSCO", "CVX", "DIS", "F", "GE"):
+    for symbol in ("AAPL", "AMD", "AMZN", "BA", "BAC", "C", "CAT", "COST", "CRM", "CSCO", "CVX", "DIS", "F", "GE", "HD"):
         assert desk.control(f"quote {symbol} 99.99 100.01").startswith("ok")
     yield desk
     desk.close()
@@ -248,6 +248,38 @@ def test_what_is_typed_stays_while_the_page_lives(hands: Any, desk: Desk) -> Non
     expect(field).to_have_value("half a th")
     assert field.evaluate("input => input.selectionStart") == 4
     expect(form.locator("[name=quantity]")).to_have_value("123")
+
+
+def test_back_reload_and_a_restored_tab_never_send_an_order_again(hands: Any, desk: Desk) -> None:
+    trader = hands()
+    page, key = trader.page, trader.page.locator("#ticket-form [name=key]")
+    button = trader.order("BUY", "10", "HD", "LMT", "99.00")
+    sent = key.input_value()
+    button.click()
+    expect(trader.families("HD")).to_contain_text("WORKING")
+    expect(key).not_to_have_value(sent)
+    seen = {sent, key.input_value()}
+
+    def fresh() -> None:
+        """The page stands, and its ticket has a key that none had before."""
+        expect(trader.families("HD")).to_contain_text("WORKING")
+        wait_until(lambda: key.input_value() not in seen, "a key of its own")
+        seen.add(key.input_value())
+
+    page.reload()
+    fresh()
+    page.goto(f"{desk.url}/positions/")
+    page.go_back()
+    fresh()
+    page.go_forward()
+    page.go_back()
+    fresh()
+    # A browser that restores a tab fills the fields in as they were, the hidden ones too.
+    trader.order("BUY", "10", "HD", "LMT", "99.00")
+    key.evaluate("(field, sent) => { field.value = sent }", sent)
+    page.locator("#ticket-send").click()
+    expect(trader.toast("BUY 10 HD")).to_be_visible()
+    assert statuses(desk, "HD") == ["WORKING"]
 
 
 def page_chip(trader: Hands, label: str) -> Any:

@@ -19,7 +19,7 @@ from orders.pages.panels import Unit
 
 UNKNOWN_PERSON = 4401  # sign in
 CHANGED_RIGHTS = 4403  # load the page again
-TOO_SLOW = 1013
+TOO_SLOW = 4408  # a code of our own like the others: the web server can send 1000 and those from 3000 on, and no other
 
 UNITS_AT_ONCE = 200
 UNREAD_LIMIT = 1 << 20

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from asgiref.sync import sync_to_async
+from autobahn.websocket.protocol import WebSocketProtocol
 from django.contrib.auth import get_user_model
 
 from orders.pages import hub
+from orders.pages.sockets import CHANGED_RIGHTS, TOO_SLOW, UNKNOWN_PERSON
 from orders.rules.terms import AccessLevel
 from orders.tests.factories import grant, make_account, make_book, make_contract, make_trader
 from orders.tests.live import Tab, cookie, end_session, nobody_looks, place
@@ -100,3 +102,12 @@ async def test_changed_access_closes_the_sockets_before_anything_else_is_told(tr
     await sync_to_async(narrowed)()
     assert await tab.closed() == 4403
     assert tab.units == []
+
+
+@pytest.mark.parametrize("code", [UNKNOWN_PERSON, CHANGED_RIGHTS, TOO_SLOW])
+def test_the_web_server_can_send_every_code_that_closes_a_socket(code):
+    """Autobahn, under Daphne, raises for any other, and the socket would stay open and be told nothing more."""
+    protocol, sent = WebSocketProtocol(), []
+    protocol.sendCloseFrame = lambda **frame: sent.append(frame["code"])
+    protocol.sendClose(code)
+    assert sent == [code]

@@ -215,7 +215,7 @@ async def test_a_slow_reader_is_closed_and_the_others_go_on(world, monkeypatch):
             await tab.unit(f"family-{order.pk}")
             if tab.characters > 12_000:
                 break
-        assert await slow.closed() == 1013
+        assert await slow.closed() == sockets.TOO_SLOW
         await sync_to_async(change)(order, status_text="still here")
         await tab.unit(f"family-{order.pk}")
 
