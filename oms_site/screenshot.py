@@ -13,12 +13,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from oms_site.tests.desk import ROOT, Desk, manage
+from oms_site.tests.desk import ROOT, Desk, manage, wait_until
 
 PICTURES = ROOT / "docs"
 ACCOUNT = "DU1000417"
 
-# What happened before the picture is taken, in this order. Lines that begin with a verb are the desk's, the others the exchange's.
+# What happened before the picture is taken, in this order. Lines that begin with "desk" are its commands, the others the exchange's.
 STORY = (
     "watch",
     "desk buy XOM 300",
@@ -32,6 +32,19 @@ STORY = (
     "desk buy AAPL 200",
     "desk protect AAPL",
 )
+# What happens before the page of recovery is photographed: the link breaks behind an order, and while nobody listens an order of the desk
+# fills and somebody places one elsewhere. Meanwhile shares come in that no execution explains.
+TROUBLE = (
+    "position DU1000417 KO 100 60.15",
+    "client-id-taken 17 12",
+    "drop-after-order",
+    "desk buy AMZN 40 --limit 180.00 --wait 0",
+    "lost",
+    "quote AMD 158.00 158.10 900 900",
+    "place mobile DU1000417 SPY SELL 20 limit=700",
+)
+RECOVERED = "select count(*) from orders_certificate where matched > 0 and fills_recovered > 0 and external_seen > 0"
+BREAKS = "select count(*) from orders_incident where kind = 'position_differs' and closed_at is null"
 PICTURED = (("desk", 1440, 900, "light"), ("desk-dark", 1440, 900, "dark"), ("desk-phone", 390, 844, "light"))
 WATCHED = ("AAPL", "MSFT", "NVDA", "AMD", "TSLA", "AMZN", "XOM", "SPY", "KO")
 
@@ -46,19 +59,23 @@ def main() -> int:
         desk = Desk(Path(folder), arguments=()).start()
         try:
             browser = playwright.chromium.launch(executable_path=browser_path)
-            _tell(desk, browser)
+            _tell(desk, browser, STORY)
             for name, width, height, scheme in PICTURED:
                 _photograph(desk, browser, PICTURES / f"{name}.png", width, height, scheme)
+            _tell(desk, browser, TROUBLE)
+            _photograph_recovery(desk, browser, PICTURES / "recovery.png")
             browser.close()
         finally:
             desk.close()
     return 0
 
 
-def _tell(desk: Desk, browser: Browser) -> None:
-    for line in STORY:
+def _tell(desk: Desk, browser: Browser, story: tuple[str, ...]) -> None:
+    for line in story:
         if line == "watch":
             _watch(desk, browser)
+        elif line == "lost":
+            wait_until(lambda: desk.query("select state from orders_gateway") == [("DOWN",)], "the link is down")
         elif line.startswith("desk "):
             words = line.split()[1:]
             done = manage(desk.data, "desk", words[0], *words[1:], "--user", "trader1", "--account", ACCOUNT)
@@ -104,6 +121,21 @@ def _photograph(desk: Desk, browser: Browser, path: Path, width: int, height: in
         page.locator("#panel-quote [data-price]").first.click()
         page.locator("#ticket-form [name=bracket]").check()
     expect(page.locator("#orders-rows > tbody").first).to_be_visible()
+    page.screenshot(path=path)
+    page.context.close()
+
+
+def _photograph_recovery(desk: Desk, browser: Browser, path: Path) -> None:
+    """What came of the trouble: the certificate of the reconciliation, and the break that somebody looks after."""
+    wait_until(lambda: desk.query(RECOVERED)[0][0], "the orders and fills of the broken link are found again")
+    wait_until(lambda: desk.query(BREAKS)[0][0], "the shares that nothing explains are a break", seconds=120)
+    page = _signed_in(desk, browser, 1440, 620, "light")
+    page.goto(f"{desk.url}/recovery/?account={ACCOUNT}")
+    page.locator("#panel-recovery").get_by_role("link", name="Take").click()
+    page.get_by_role("button", name="I look after it").click()
+    expect(page.locator("#panel-recovery")).to_contain_text("you look after it")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.locator("#toasts > *")).to_have_count(0, timeout=20_000)
     page.screenshot(path=path)
     page.context.close()
 

@@ -19,6 +19,7 @@ from orders import contracts
 from orders.book import OpenBook
 from orders.exposure import may_trade, open_orders, position_of, unprotected
 from orders.models import Account, AccountValue, Contract, Limit, OrderRecord, Quote
+from orders.models.reading import the_one
 from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
@@ -192,7 +193,7 @@ def daily_pnl(account: Account) -> Decimal | None:
 
 
 def _value(account: Account, name: str, currency: str) -> Decimal | None:
-    text = AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True).first()
+    text = the_one(AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True))
     try:
         number = Decimal(text) if text is not None else None
     except InvalidOperation:
@@ -202,7 +203,7 @@ def _value(account: Account, name: str, currency: str) -> Decimal | None:
 
 def market_of(contract: Contract, now: datetime) -> Market | None:
     """The newest quote with its age; a side that is absent, zero or negative is None."""
-    quote = Quote.objects.filter(contract=contract).first()
+    quote = the_one(Quote.objects.filter(contract=contract))
     if quote is None:
         return None
     bid, ask, last = (price if price is not None and price > 0 else None for price in (quote.bid, quote.ask, quote.last))

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from decimal import Decimal
 
 from orders.models import Account, BrokerCommand, Contract, OrderRecord, Position
+from orders.models.reading import the_one
 from orders.rules.lifecycle import OPEN
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, Side
 
@@ -52,7 +53,7 @@ def _requested_quantities(orders: Collection[OrderRecord]) -> dict[int, Decimal]
 
 def position_of(account: Account, contract: Contract) -> Position | None:
     """The position as IB reports it, or None where it is flat."""
-    row = Position.objects.filter(account=account, contract=contract).first()
+    row = the_one(Position.objects.filter(account=account, contract=contract))
     return row if row is not None and row.quantity != 0 else None
 
 

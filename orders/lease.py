@@ -18,6 +18,7 @@ from django.utils import timezone
 from orders.book import book
 from orders.crashpoints import reach
 from orders.models import Lease
+from orders.models.reading import the_one
 
 NAME = "broker"
 LIFE = timedelta(seconds=10)
@@ -72,7 +73,7 @@ def release(holder: str, fence: int) -> None:
 
 def check(fence: int, now: datetime | None = None) -> None:
     """Raises `LeaseLost` unless `fence` is the newest and held; with `now`, also where it has run out. Call it inside `book()`."""
-    row = Lease.objects.select_for_update().filter(name=NAME).first()
+    row = the_one(Lease.objects.select_for_update().filter(name=NAME))
     if row is None or row.fence != fence or not row.holder:
         raise LeaseLost(f"fence {fence} is not the one that trades")
     if now is not None and (row.expires_at is None or row.expires_at <= _moment(now)):

@@ -49,20 +49,43 @@ def open_breaks() -> QuerySet[Incident]:
     return Incident.objects.filter(kind__in=BREAKS, closed_at=None)
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Where executions and orders ended, to tell afterwards which are new: nobody but the engine enters them."""
+
+    execution: int
+    order: int
+
+    @classmethod
+    def now(cls) -> Mark:
+        ends = (model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0 for model in (Execution, OrderRecord))
+        return cls(*ends)
+
+    def new_fills(self) -> tuple[int, ...]:
+        return tuple(Execution.objects.filter(pk__gt=self.execution).order_by("pk").values_list("pk", flat=True))
+
+    def new_external(self) -> tuple[int, ...]:
+        return tuple(OrderRecord.objects.filter(pk__gt=self.order, is_external=True).order_by("pk").values_list("pk", flat=True))
+
+
 @dataclass
 class Comparison:
-    """One reconciliation under way: what it found so far, in as many snapshots as it takes."""
+    """One reconciliation under way: what it found so far, in as many snapshots as it takes.
+
+    Of a way back everything learnt `since` it began is its find, because the broker's lists tell it as news, too.
+    """
 
     reason: str
     began_at: datetime
     in_flight: dict[Doubt, str]
+    since: Mark | None = None
     fills: set[int] = field(default_factory=set)  # executions, by primary key
     external: set[int] = field(default_factory=set)  # orders placed elsewhere, by primary key
 
 
-def begin(reason: str, now: datetime) -> Comparison:
+def begin(reason: str, now: datetime, *, way_back: bool = False) -> Comparison:
     """Looks at the book before the broker is asked."""
-    return Comparison(reason, now, in_flight())
+    return Comparison(reason, now, in_flight(), Mark.now() if way_back else None)
 
 
 def certify(comparison: Comparison, *, complete: bool, now: datetime, fence: int) -> Certificate:
@@ -71,6 +94,9 @@ def certify(comparison: Comparison, *, complete: bool, now: datetime, fence: int
         lease.check(fence)
         before, after = comparison.in_flight, in_flight()
         matched = len(before.keys() - after.keys())
+        if comparison.since is not None:
+            comparison.fills |= set(comparison.since.new_fills())
+            comparison.external |= set(comparison.since.new_external())
         row = Certificate(
             began_at=comparison.began_at,
             ended_at=now,

@@ -6,7 +6,9 @@
   "use strict";
   const body = document.body;
   if (!body.dataset.live) return;
-  Idiomorph.defaults.ignoreActiveValue = true;
+  // What somebody types in is left alone. Only that: a button with the focus gets its new words with its new address.
+  const isTyping = () => document.activeElement.matches("input, select, textarea");
+  Object.defineProperty(Idiomorph.defaults, "ignoreActiveValue", { get: isTyping, enumerable: true });
 
   const STALE = 12000, POLL = 5000, RETRY = 2000, LONGEST = 15000, RECEIPT = 1 << 16;
   const late = new Map(); // panel being asked again -> the units that came meanwhile
@@ -86,7 +88,7 @@
 
   function renew(old, fresh) {
     const before = cells(old).map((cell) => cell.textContent), said = old.dataset.alert;
-    Idiomorph.morph(old, fresh, { morphStyle: "outerHTML", ignoreActiveValue: true, restoreFocus: true });
+    Idiomorph.morph(old, fresh, { morphStyle: "outerHTML", restoreFocus: true });
     const element = document.getElementById(fresh.id) || old, after = cells(element);
     htmx.process(element);
     after.forEach((cell, n) => cell.textContent !== before[n] && !cell.matches(".age, :has(.age)") && flash(cell));

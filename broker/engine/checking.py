@@ -116,7 +116,7 @@ class Checking:
             asked = "everything" if questions == EVERYTHING else ", ".join(sorted(questions))
             return await here.book(recovery.begin, f"A check of {asked}", here.now)
         if self._way_back is None:
-            self._way_back = await here.book(recovery.begin, here.way_back, here.now)
+            self._way_back = await here.book(recovery.begin, here.way_back, here.now, way_back=True)
         self._way_back.reason = here.way_back
         return self._way_back
 

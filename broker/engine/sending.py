@@ -19,7 +19,7 @@ from broker.pacing import Kept
 from orders import outbox
 from orders.crashpoints import reach
 from orders.rules.commands import CancelOrder, ModifyOrder, PlaceOrder, Unit
-from orders.rules.reports import Question
+from orders.rules.reports import Question, Report
 from orders.rules.terms import GatewayState
 
 log = logging.getLogger(__name__)
@@ -116,8 +116,15 @@ class Sending:
         return ""
 
     async def _recover(self) -> None:
+        """Reports what a failed claim left in doubt. A lease that ran out meanwhile is renewed first, if nobody took it."""
         here = self._here
-        doubtful = await here.book(outbox.recover, here.now, here.fence)
+
+        def recover() -> tuple[list[Report], float]:
+            renewed_at = here.renew()
+            return outbox.recover(here.now, here.fence), renewed_at
+
+        doubtful, renewed_at = await here.book(recover)
+        here.renewed(renewed_at)
         here.connector.inbox.put(Own(tuple(doubtful)), must_fit=True)
         here.ask(Question)
 

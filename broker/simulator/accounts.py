@@ -24,6 +24,16 @@ RATE_PAIRS = {"EUR": ("EUR.USD", False), "GBP": ("GBP.USD", False), "JPY": ("USD
 
 
 @dataclass(slots=True)
+class Trade:
+    """What one execution, by the root of its id, did to a holding: units with their sign, price of one (multiplier included), cost."""
+
+    root: str
+    signed: Decimal
+    unit_price: Decimal
+    commission: Decimal
+
+
+@dataclass(slots=True)
 class Holding:
     """One account's position in one instrument, with what its day's result is worked out from."""
 
@@ -31,9 +41,34 @@ class Holding:
     average_cost: Decimal = ZERO
     realized: Decimal = ZERO  # today's, in the instrument's currency
     day_flow: Decimal = ZERO  # minus the value at the day's start, minus what was paid today, plus what was received
+    before: tuple[Decimal, Decimal, Decimal, Decimal] = (ZERO, ZERO, ZERO, ZERO)  # the four above, ahead of the first of `trades`
+    trades: list[Trade] = field(default_factory=list)  # today's, or those since the position was set by hand
 
-    def book(self, signed: Decimal, unit_price: Decimal, commission: Decimal) -> Decimal | None:
-        """Add a fill of `signed` units at `unit_price` (multiplier included); the realized result, None where nothing was closed."""
+    def book(self, trade: Trade) -> Decimal | None:
+        """Add an execution; the realized result, None where nothing was closed."""
+        if not self.trades:
+            self.before = (self.quantity, self.average_cost, self.realized, self.day_flow)
+        self.trades.append(trade)
+        return self._take(trade)
+
+    def rebook(self, trade: Trade, replaced: Trade) -> Decimal | None:
+        """Put a corrected execution in the place of the one booked before, as if it had been so from the start; its realized result.
+
+        Where the position was set by hand after it, what was set stands, and the difference is booked on it.
+        """
+        place = next((number for number, one in enumerate(self.trades) if one.root == trade.root), None)
+        if place is None:
+            moved = trade.signed - replaced.signed
+            return self.book(Trade(trade.root, moved, trade.unit_price, trade.commission - replaced.commission)) if moved else None
+        self.trades[place] = trade
+        self.quantity, self.average_cost, self.realized, self.day_flow = self.before
+        results = [self._take(one) for one in self.trades]
+        return results[place]
+
+    def _take(self, trade: Trade) -> Decimal | None:
+        signed, unit_price, commission = trade.signed, trade.unit_price, trade.commission
+        if not signed:  # busted
+            return None
         self.day_flow -= unit_price * signed + commission
         closed = min(abs(self.quantity), abs(signed)) if self.quantity * signed < 0 else ZERO
         closing_commission = commission * closed / abs(signed)
@@ -59,6 +94,11 @@ class Account:
     holdings: dict[int, Holding] = field(default_factory=dict)
 
 
+def trade_of(fill: Fill, instrument: Instrument, commission: Decimal) -> Trade:
+    signed = fill.shares if fill.side == "BOT" else -fill.shares
+    return Trade(fill.exec_id.rpartition(".")[0], signed, fill.price * instrument.multiplier, commission)
+
+
 class Accounts:
     """All accounts, valued with the marks of one market."""
 
@@ -75,7 +115,22 @@ class Accounts:
         if instrument.sec_type == "CASH":
             account.cash[instrument.symbol] = account.cash.get(instrument.symbol, ZERO) + signed
         holding = account.holdings.setdefault(fill.con_id, Holding())
-        realized = holding.book(signed, unit_price, commission)
+        realized = holding.book(trade_of(fill, instrument, commission))
+        return self._position(fill.account, fill.con_id, holding), realized
+
+    def rebook(
+        self, fill: Fill, commission: Decimal, replaced: Fill, replaced_commission: Decimal, instrument: Instrument
+    ) -> tuple[PositionChanged, Decimal | None]:
+        """Put a corrected execution in the place of the one that was booked: cash by the difference, the position as if it had been so
+        from the start."""
+        account = self.by_name[fill.account]
+        new, old = trade_of(fill, instrument, commission), trade_of(replaced, instrument, replaced_commission)
+        paid = new.unit_price * new.signed + commission - old.unit_price * old.signed - replaced_commission
+        account.cash[instrument.currency] = account.cash.get(instrument.currency, ZERO) - paid
+        if instrument.sec_type == "CASH":
+            account.cash[instrument.symbol] = account.cash.get(instrument.symbol, ZERO) + new.signed - old.signed
+        holding = account.holdings.setdefault(fill.con_id, Holding())
+        realized = holding.rebook(new, old)
         return self._position(fill.account, fill.con_id, holding), realized
 
     def positions(self) -> list[PositionChanged]:
@@ -97,6 +152,7 @@ class Accounts:
             account.holdings = {con_id: one for con_id, one in account.holdings.items() if one.quantity}
             for con_id, holding in account.holdings.items():
                 holding.realized = ZERO
+                holding.trades = []
                 holding.day_flow = -self._value(con_id, holding)
 
     # --- values in the base currency --------------------------------------------------------------------------------------------------

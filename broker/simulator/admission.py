@@ -75,7 +75,7 @@ class Admission:
         working = [
             Wish(one.request.con_id, one.request.action, one.remaining, group_of(one))
             for one in self.book.open.values()
-            if one.request.account == request.account and one.in_market and one.key != (request.client_id, request.order_id)
+            if one.request.account == request.account and one.in_market and one.ids != (request.client_id, request.order_id)
         ]
         wish = Wish(request.con_id, request.action, request.quantity, group)
         before, _ = self.ledger.margins(request.account, self._outcomes(request.account, working))
@@ -106,7 +106,7 @@ class Admission:
     def _modify_refusal(self, order: BookedOrder, request: OrderRequest, now: datetime) -> Refused | None:
         held = order.request
         if order.status == "PendingCancel":
-            return Refused(*order.key, 2102, "Unable to modify this order as it is still being processed.")
+            return Refused(*order.ids, 2102, "Unable to modify this order as it is still being processed.")
         if self.refuses_child_naming_gone_parent and request.parent_id and self._parent_refusal(request):
             return Refused(request.client_id, request.parent_id, 135, f"Can't find order with id ={request.parent_id}")
         reason = self._mismatch(held, request) or refusal(request, self.instruments.get(request.con_id), self.accounts, now)
@@ -114,7 +114,7 @@ class Admission:
             reason = (134, "Modify order failed.")
         if reason is None and order.in_market and request.quantity > held.quantity:
             reason = self._credit_refusal(replace(request, quantity=request.quantity - order.filled), group_of(order))
-        return Refused(*order.key, *reason) if reason else None
+        return Refused(*order.ids, *reason) if reason else None
 
     def _mismatch(self, held: OrderRequest, request: OrderRequest) -> Refusal | None:
         if (request.account, request.con_id, request.action) != (held.account, held.con_id, held.action):

@@ -52,6 +52,7 @@ class Gateway:
         clock: Callable[[], datetime],
         exchange_factory: Callable[..., Exchange],
         write: Callable[[Session], None],
+        master_client: int | None = None,
     ) -> None:
         """Opens store and ledger and takes up what they hold. Raises StoreProblem for a store that cannot be used."""
         self._clock = clock
@@ -61,6 +62,7 @@ class Gateway:
         self._offset = timedelta(seconds=float(self._store.meta("offset") or 0))
         self.scenarios = Scenarios(lambda what, details: self.ledger.injected(what, self.now(), **details))
         self.id_rollback = 0
+        self._master_client = master_client
         self.sessions: list[Session] = []
         self._happened: list[Event] = []
         self._orders_since_tick = False
@@ -167,7 +169,7 @@ class Gateway:
         """Queues events for the clients they concern, and for the ledger, which like them hears after the commit."""
         happened = list(events)
         self._happened += happened
-        fanout.publish(happened, self.ready_sessions(), self.exchange, self.now())
+        fanout.publish(happened, self.ready_sessions(), self.exchange, self.now(), self._master_client)
 
     def ready_sessions(self) -> list[Session]:
         return [session for session in self.sessions if session.ready]
@@ -194,6 +196,11 @@ class Gateway:
         self.recorded.reset(self._wall_clock())
         self.ledger.wiped(self.now())
         self._last_account_push = self.now()
+
+    def forget_untransmitted(self) -> None:
+        """As a gateway that goes down does."""
+        self.exchange.forget_untransmitted()
+        self.recorded.compact()
 
     # --- inside -----------------------------------------------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ class OrderFlow(Admission):
         """Error, then Inactive, as a gateway answers a rejected order; its children are cancelled."""
         order.transmitted = True
         self.book.close(order, "Inactive", f"Rejected: {text}", now)
-        events: list[Event] = [Refused(*order.key, code, text), OrderChanged(order.state())]
+        events: list[Event] = [Refused(*order.ids, code, text), OrderChanged(order.state())]
         for child in self.book.children_of(order):
             child.transmitted = True
             events += self._end_by_cancel(child, SYSTEM, "The parent order was rejected.", now)
@@ -162,7 +162,7 @@ class OrderFlow(Admission):
         order.depth += 1
         charge = order_commission(instrument, order.filled, order.notional) - order.commission
         order.commission += charge
-        if order.remaining == 0:
+        if order.remaining <= 0:
             self.book.close(order, "Filled", f"Filled Size: {order.filled}", now)
         elif order.status == "PreSubmitted":
             order.status = "Submitted"
@@ -248,7 +248,7 @@ class OrderFlow(Admission):
 
     def _confirm_cancel(self, order: BookedOrder, reason: str) -> list[Event]:
         """Status Cancelled, then error 202, as a gateway confirms every cancel."""
-        return [OrderChanged(order.state(), echo=False), Refused(*order.key, 202, f"Order Canceled - reason:{reason}")]
+        return [OrderChanged(order.state(), echo=False), Refused(*order.ids, 202, f"Order Canceled - reason:{reason}")]
 
     def _expire(self, order: BookedOrder, now: datetime) -> list[Event]:
         """End an order whose time is up. Its children go with it; the rest of a group stays, each to its own time (modelling choice)."""

@@ -41,9 +41,16 @@ class BookedOrder:
     completed_at: datetime | None = None
     completed_status: str = ""
     cancel_at_step: int | None = None
+    second_life: bool = False  # works beside another order under the same ids, with a permanent id of its own
 
     @property
     def key(self) -> OrderKey:
+        """Where the book keeps it: under its ids, which find the first life alone."""
+        return (self.request.client_id, -self.perm_id) if self.second_life else self.ids
+
+    @property
+    def ids(self) -> OrderKey:
+        """Client id and order id, as clients are told them."""
         return self.request.client_id, self.request.order_id
 
     @property
@@ -81,7 +88,7 @@ class BookedOrder:
             perm_id=self.perm_id,
             status=self.status,
             filled=self.filled,
-            remaining=self.remaining,
+            remaining=max(self.remaining, ZERO),  # overfilled
             average_price=self.average_price,
             last_price=self.last_price,
             why_held=self.why_held,
@@ -104,7 +111,7 @@ class OrderBook:
 
     def add(self, order: BookedOrder) -> None:
         self.orders[order.key] = self.open[order.key] = order
-        client_id, order_id = order.key
+        client_id, order_id = order.ids
         self.used_ids[client_id] = max(self.used_ids.get(client_id, 0), order_id)
 
     def see(self, client_id: int, order_id: int) -> None:
@@ -118,6 +125,13 @@ class OrderBook:
 
     def parent_of(self, request: OrderRequest) -> BookedOrder | None:
         return self.orders.get((request.client_id, request.parent_id)) if request.parent_id else None
+
+    def by_perm_id(self, perm_id: int) -> BookedOrder:
+        """Raises KeyError where the book has no such order today."""
+        found = next((one for one in self.orders.values() if one.perm_id == perm_id), None)
+        if found is None:
+            raise KeyError(f"no order with permanent id {perm_id}")
+        return found
 
     def children_of(self, parent: BookedOrder) -> list[BookedOrder]:
         return [one for one in self.open.values() if one.parent_perm_id == parent.perm_id]

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
+from broker.simulator import elsewhere
 from broker.simulator.accounts import Holding
 from broker.simulator.exchange import Exchange
 from broker.simulator.model import (
@@ -88,6 +89,7 @@ _INPUTS: dict[str, Input] = {
     "release_quote": _release_quote,
     "set_position": _set_position,
     "set_cancel_delay": _set_cancel_delay,
+    **elsewhere.INPUTS,
 }
 
 _ORDER_FIELDS = tuple(item.name for item in dataclasses.fields(OrderRequest))

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the market's prices")
     parser.add_argument("--ledger", type=Path, help="file to append a JSON line to for every frame, order and execution")
     parser.add_argument("--store", type=Path, help="database that keeps orders over restarts; without it nothing is kept")
+    parser.add_argument("--master-client", type=int, help="client id that is told of everybody's orders, as TWS may be set to do")
     parser.add_argument("--tick-seconds", type=float, default=1.0, help="how often the market moves by itself; 0 for never")
 
 
@@ -44,6 +45,7 @@ async def _run(options: argparse.Namespace) -> None:
         store=options.store,
         ledger=options.ledger,
         tick_seconds=options.tick_seconds,
+        master_client=options.master_client,
     )
     await gateway.start()
     sys.stdout.write(f"Simulated gateway: API {options.host}:{gateway.port}, control {LOOPBACK}:{gateway.control_port}\n")

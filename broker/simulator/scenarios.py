@@ -17,6 +17,7 @@ from broker.simulator.messages.answers import Answer
 from broker.simulator.scenario import Scenario, ScenarioProblem, Verdict
 from broker.simulator.scenarios_in import ClientIdTaken, DelayedData, DropAfterOrder, DropBeforeOrder, Pacing
 from broker.simulator.scenarios_out import CommissionFirst, SkipPreSubmitted, StatusBeforeExecution
+from broker.simulator.scenarios_words import HOSTILE, PLACES, ClockSkew, CutFrame, Hostile, ManagedAccounts, ReadOnly
 from broker.simulator.selection import WHERE, Selection, message_name, select
 from broker.simulator.session import Session
 
@@ -86,6 +87,23 @@ def _client_id_taken(words: list[str]) -> Scenario:
     return ClientIdTaken(int(words[0]), float(words[1]) if words[1:] else None)
 
 
+def _clock_skew(words: list[str]) -> Scenario:
+    (seconds,) = words
+    return ClockSkew(int(seconds))
+
+
+def _managed_accounts(words: list[str]) -> Scenario:
+    (accounts,) = words
+    return ManagedAccounts("" if accounts == "none" else accounts)
+
+
+def _hostile(words: list[str]) -> Scenario:
+    places = PLACES if words[0] == "all" else (words[0],)
+    if not set(places) <= set(PLACES):
+        raise ValueError("no such place")
+    return Hostile(places, " ".join(words[1:]) or HOSTILE)
+
+
 BUILDERS: dict[str, tuple[str, Builder]] = {
     "hold": (f"[KIND] {WHERE}", _hold),
     "mute": (f"ANSWER {WHERE}", lambda words: Mute(_whole(words, requests=False))),
@@ -97,13 +115,17 @@ BUILDERS: dict[str, tuple[str, Builder]] = {
     "refuse": (f"REQUEST CODE [TEXT] {WHERE}", _refuse),
     "reject-next": ("CODE TEXT", _reject_next),
     "client-id-taken": ("CLIENT [SECONDS]", _client_id_taken),
+    "cut": (f"ANSWER {WHERE}", lambda words: CutFrame(_whole(words, requests=False))),
+    "clock-skew": ("SECONDS", _clock_skew),
+    "managed-accounts": ("ACCOUNT,ACCOUNT|none", _managed_accounts),
+    "hostile": (f"{'|'.join(PLACES)}|all [TEXT]", _hostile),
     "pacing": ("[MOST]", lambda words: Pacing(int(words[0]) if words else Pacing.most)),
     "duplicate-statuses": ("", _without_arguments(lambda: Duplicate(_whole(["orderStatus"]), name="duplicate-statuses"))),
     "duplicate-executions": ("", _without_arguments(lambda: Duplicate(_whole(["executions-told"]), name="duplicate-executions"))),
     "forget-fills": ("", _without_arguments(lambda: Mute(_whole(["filled"]), "forget-fills"))),
     **{
         kind.name: ("", _without_arguments(kind))
-        for kind in (DropBeforeOrder, DropAfterOrder, DelayedData, StatusBeforeExecution, CommissionFirst, SkipPreSubmitted)
+        for kind in (DropBeforeOrder, DropAfterOrder, DelayedData, StatusBeforeExecution, CommissionFirst, SkipPreSubmitted, ReadOnly)
     },
 }
 

@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self.session = self._core.open_session()
         self._server.connections[self.session] = self
         self._handshake_timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._give_up)
-        if self._server.paused:
+        if self._server.paused or self._server.deaf:
             transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ class SimulatedGateway:
     """A gateway to connect to. `host` and `port` are where clients connect, port 0 for any free one; `control_port` None means none.
 
     `store` keeps orders over restarts (None: memory), `ledger` is a JSON-lines account of what happened, `clock` tells the time (aware),
-    `tick_seconds` is how often the market moves by itself (0: only by control commands).
+    `tick_seconds` is how often the market moves by itself (0: only by control commands). `master_client` is told of everybody's orders.
     """
 
     def __init__(
@@ -97,14 +97,18 @@ class SimulatedGateway:
         clock: Callable[[], datetime] = utc_now,
         tick_seconds: float = 1.0,
         exchange_factory: Callable[..., Exchange] = Exchange,
+        master_client: int | None = None,
     ) -> None:
         self.host, self.port, self.control_port = host, port, control_port
-        self.paused = False
+        self.paused = self.deaf = False
         self.connections: dict[Session, Connection] = {}
         self._options = {"seed": seed, "store": store, "ledger": ledger, "clock": clock, "exchange_factory": exchange_factory}
+        self._options["master_client"] = master_client
         self._tick_seconds = tick_seconds
         self._core: Gateway | None = None
-        self._servers: list[asyncio.Server] = []
+        self._clients: asyncio.Server | None = None
+        self._controls: asyncio.Server | None = None
+        self._coming_back: asyncio.Task[None] | None = None
         self._control_tasks: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
 
@@ -125,14 +129,11 @@ class SimulatedGateway:
         Raises StoreProblem for a store that cannot be used and OSError for a port that cannot be had.
         """
         self._core = Gateway(**self._options, write=self._write)
-        loop = asyncio.get_running_loop()
         try:
-            clients = await loop.create_server(lambda: Connection(self), self.host, self.port)
-            self._servers.append(clients)
-            self.port = clients.sockets[0].getsockname()[1]
+            await self._listen()
             if self.control_port is not None:
                 controls = await asyncio.start_server(self._serve_control, LOOPBACK, self.control_port, limit=MOST_CONTROL_LINE)
-                self._servers.append(controls)
+                self._controls = controls
                 self.control_port = controls.sockets[0].getsockname()[1]
         except BaseException:
             await self.stop()
@@ -142,15 +143,17 @@ class SimulatedGateway:
 
     async def stop(self) -> None:
         """Stops listening, closes every connection and writes a last snapshot. Safe to call twice."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.gather(self._ticker, return_exceptions=True)
-            self._ticker = None
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for task in self._control_tasks:
-            task.cancel()
+        for task in (self._ticker, self._coming_back):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._ticker = self._coming_back = None
+        for server in (self._clients, self._controls):
+            if server is not None:
+                server.close()
+        self._clients = self._controls = None
+        for control_task in self._control_tasks:
+            control_task.cancel()
         await asyncio.gather(*self._control_tasks, return_exceptions=True)
         if self._core is not None:
             self.drop()
@@ -185,10 +188,51 @@ class SimulatedGateway:
         self.paused = False
         for connection in list(self.connections.values()):
             connection.write()
-            if connection.transport is not None and not connection.transport.is_closing():
+            if connection.transport is not None and not connection.transport.is_closing() and not self.deaf:
                 connection.transport.resume_reading()
 
+    def stop_reading(self, session: Session | None = None) -> int:
+        """Reads nothing more of one client, or of any that there is and that will come; returns of how many."""
+        self.deaf |= session is None
+        chosen = [one for key, one in self.connections.items() if session in (None, key)]
+        for connection in chosen:
+            if connection.transport is not None:
+                connection.transport.pause_reading()
+        return len(chosen)
+
+    def read_again(self) -> int:
+        """Reads what clients have sent meanwhile, and what they send."""
+        self.deaf = False
+        for connection in list(self.connections.values()):
+            if connection.transport is not None and not connection.transport.is_closing() and not self.paused:
+                connection.transport.resume_reading()
+        return len(self.connections)
+
+    def restart(self, seconds: float, *, empty: bool) -> None:
+        """Closes every connection and the port, and opens the port again so many seconds later; `empty`: with nothing kept."""
+        self.paused = self.deaf = False
+        if self._clients is not None:
+            self._clients.close()
+            self._clients = None
+        self.drop()
+        if empty:
+            self.core.reset()
+        else:
+            self.core.forget_untransmitted()
+        if self._coming_back is not None:
+            self._coming_back.cancel()
+        self._coming_back = asyncio.create_task(self._come_back(seconds), name="simulated gateway comes back")
+
     # --- inside -----------------------------------------------------------------------------------------------------------------------
+
+    async def _come_back(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._listen()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._clients = await loop.create_server(lambda: Connection(self), self.host, self.port)
+        self.port = self._clients.sockets[0].getsockname()[1]
 
     def _write(self, session: Session) -> None:
         connection = self.connections.get(session)
@@ -215,6 +259,8 @@ class SimulatedGateway:
                 await writer.drain()
         except (ConnectionError, ValueError) as error:  # ValueError: a line longer than the limit
             log.info("A control connection ended: %s", error)
+        except asyncio.CancelledError:
+            pass  # the gateway stops; asyncio logs a handler that ends cancelled
         finally:
             self._control_tasks.discard(task)
             writer.close()

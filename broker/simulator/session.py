@@ -97,6 +97,7 @@ class Session:
         self.client_id = -1
         self.subscriptions = Subscriptions()
         self.pending: list[Answer] = []
+        self.last_said: dict[type[Answer], bytes] = {}  # the last message of each kind, as it went out
         self._connection_time = connection_time
         self._reader = FrameReader()
         self._output = bytearray()
@@ -150,7 +151,9 @@ class Session:
         if not self.server_version:
             return
         for answer in answers:
-            self._output += encode_frame(answer.fields(self.server_version))
+            data = answer.encoded(self.server_version)
+            self._output += data
+            self.last_said[type(answer)] = data
 
     def take_output(self) -> bytes:
         """The bytes to put on the socket now."""

@@ -79,6 +79,7 @@ class Desk:
     do: BookThread
     time: Skewed = field(default_factory=Skewed)
     client_id: int = 17
+    port: int | None = None  # where the worker connects, if not to the gateway itself
     engine: Engine = field(init=False)
     connector: IBKRConnector = field(init=False)
     running: asyncio.Task[None] = field(init=False)
@@ -99,7 +100,7 @@ class Desk:
     def start(self, *, patience: float = 5.0, **options: Any) -> Engine:
         """Starts a worker; the one before, if any, must have ended."""
         clocks: dict[str, Any] = {"clock": self.time.now, "monotonic": self.time.monotonic}
-        self.connector = IBKRConnector("127.0.0.1", self.gateway.port, self.client_id, patience=patience, **clocks)
+        self.connector = IBKRConnector("127.0.0.1", self.port or self.gateway.port, self.client_id, patience=patience, **clocks)
         self.engine = Engine(self.connector, run_in_book=self.do, **clocks, **options)
         self.running = asyncio.create_task(self.engine.run())
         return self.engine

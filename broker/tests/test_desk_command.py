@@ -288,6 +288,27 @@ def test_the_exit_code_says_how_it_ended(desk: Desk) -> None:
     assert say("cancel", done.stdout.splitlines()[1].split()[0]).code == 0
 
 
+def test_an_incident_is_listed_taken_and_closed_with_an_explanation(desk: Desk) -> None:
+    """A fill that comes after the cancel was confirmed."""
+    quote(desk, "QQQ")
+    order = done(say("buy", "QQQ", "10", "--limit", "90")).order
+    done(say("cancel", order))
+    assert desk.control(f"fill {order} 4 90").startswith("ok")
+
+    def listed() -> list[list[str]]:
+        return [row for row in done(say("incidents")).rows if order in " ".join(row)]
+
+    [row] = wait_until(listed, "the late fill is an incident")
+    assert ACCOUNT in row and "trader1" not in row
+    assert "trader1 looks after it" in done(say("take-incident", row[0])).text
+    assert "trader1" in listed()[0]
+    refused(say("close-incident", row[0], "--reason", " "), "REASON")
+    assert "closed" in done(say("close-incident", row[0], "--reason", "filled while the cancel was under way")).text
+    assert listed() == []
+    refused(say("close-incident", row[0], "--reason", "again"), "NOT_OPEN")
+    refused(say("take-incident", "999999"), "no such incident")
+
+
 def test_it_works_while_the_web_is_down_and_waits_visibly_while_the_worker_is(
     desk_template: Path, tmp_path: Path, django_db_blocker: Any
 ) -> None:

@@ -69,6 +69,21 @@ async def test_fills_and_orders_that_were_never_pushed_are_counted(desk: Desk, r
     assert fill["order"] == order.client_order_id
 
 
+@pytest.mark.parametrize("hands", ["5", "tws", "mobile"])
+async def test_what_happened_elsewhere_while_the_link_was_down_is_counted(desk: Desk, hands: str) -> None:
+    """The list of open orders comes as news, too, and enters the book before the comparison does."""
+    await desk.command("client-id-taken 17")
+    await desk.command("drop 17")
+    await desk.until(lambda: desk.engine.situation.state is GatewayState.DOWN)
+    await desk.command(f"place {hands} DU1000417 AAPL BUY 20 limit=200")
+    await desk.command("off client-id-taken")
+    row = await certificate(desk, "A new connection, after:")
+    assert figures(row) == (0, 0, 0, 0, 0, 1, 0)
+    [one] = row.data["external"]
+    order = await desk.do(lambda: OrderRecord.objects.get(is_external=True))
+    assert (one["order"], order.quantity) == (order.client_order_id, 20)
+
+
 async def test_a_quiet_check_leaves_none_and_one_that_found_something_does(desk: Desk) -> None:
     order = await desk.place("place_limit_order", limit_price=D("230.00"))
     await desk.order_is(order, "WORKING")

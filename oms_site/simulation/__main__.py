@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oms_site.simulation.run import Outcome
 
+PROGRESS_EVERY = 50  # seeds
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m oms_site.simulation", description=__doc__.partition("\n")[0])
@@ -68,6 +70,9 @@ def _run(options: argparse.Namespace) -> int:
                 _print(f"seed {seed}: {text}")
             if outcome.violations and options.until_caught:
                 break
+            if len(outcomes) % PROGRESS_EVERY == 0 and len(outcomes) < len(seeds):
+                bad = sum(bool(one.violations) for one in outcomes)
+                _print(f"{len(outcomes)} of {len(seeds)} seeds in {time.perf_counter() - started:.0f} s, violations in {bad}")
     _say(outcomes, time.perf_counter() - started)
     return 1 if any(outcome.violations for outcome in outcomes) else 0
 

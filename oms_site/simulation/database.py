@@ -74,6 +74,15 @@ class Failures:
 
     until: float = 0.0  # every call fails before it does anything
     doubtful: int = 0  # so many calls fail after they were committed
+    statements: int = 0  # the last of so many statements that write fails, and its transaction with it
+
+    def watch(self, execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        """Around every statement of the database (Django's `execute_wrapper`)."""
+        if self.statements and sql.startswith(("INSERT", "UPDATE", "DELETE")):
+            self.statements -= 1
+            if not self.statements:
+                raise OperationalError("database or disk is full")
+        return execute(sql, parameters, many, context)
 
 
 class Door:
@@ -99,7 +108,8 @@ class Door:
         if dies and not self.dies_after_commit:
             await self._die()
         try:
-            answer = function(*args, **named)
+            with connection.execute_wrapper(self._failures.watch):
+                answer = function(*args, **named)
         except Killed:
             await self._die()
         finally:

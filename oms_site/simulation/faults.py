@@ -53,7 +53,7 @@ async def heal(world: World) -> None:
     """Every fault is over: the network is good, the database answers, and a gateway and a worker run."""
     world.story.say("FAULTS", "are over")
     crashpoints.arm("")
-    world.failures.until, world.failures.doubtful = 0.0, 0
+    world.failures.until, world.failures.doubtful, world.failures.statements = 0.0, 0, 0
     world.network.clear()
     for worker in world.workers:
         worker.door.dies_in = worker.process.steps_left = None

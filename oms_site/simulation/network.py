@@ -194,8 +194,7 @@ class End(asyncio.Transport):
         self.lose(None)
 
     def abort(self) -> None:
-        self._coming.clear()
-        self._size = 0
+        self._drop()
         self._closing = True
         self.lose(None)
         self.peer.lose(RESET(), self._network.delay())
@@ -241,6 +240,7 @@ class End(asyncio.Transport):
                 peer.deliver(piece[:through])
             if through < len(piece):
                 self._network.said("the connection breaks in the middle of a message")
+                self._drop()  # of what this side wrote after it not a byte may arrive
                 self.link.reset()
                 return
         if self._coming:
@@ -260,12 +260,15 @@ class End(asyncio.Transport):
     def arrive_partly(self) -> None:
         """The connection breaks: of what this side has written, some still reaches the other."""
         rest = b"".join(self._coming)
-        self._coming.clear()
-        self._size = 0
+        self._drop()
         if rest and not self.peer.is_lost:
             data = rest[: self._network.rng.randrange(len(rest) + 1)]
             if data:
                 self.peer.deliver(data)
+
+    def _drop(self) -> None:
+        self._coming.clear()
+        self._size = 0
 
     def lose(self, error: Exception | None, pause: float = 0.0) -> None:
         """This side learns that the connection is gone, after what has reached it before."""

@@ -15,7 +15,10 @@ from random import Random
 from django.db.models import Q
 
 from broker.engine import asking
-from oms_site.simulation import faults
+from oms_site.simulation import (
+    faults,
+    rarer_faults,  # noqa: F401 - they put themselves among the faults
+)
 from oms_site.simulation.check import violations
 from oms_site.simulation.database import Template
 from oms_site.simulation.loop import Stalled

@@ -6,13 +6,14 @@ The rule it keeps: a trader knows only what he was told. What he was told is the
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal as D
 from random import Random
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from oms_site.simulation.loop import Killed
 from oms_site.simulation.story import BEGINNING
@@ -165,14 +166,16 @@ class Trader:
                 self._world.story.say(self._name, f"{verb} {asked.key}: no answer ({error})")
                 await asyncio.sleep(self._rng.uniform(0.2, 2.0))
         if asked.answer and self._rng.random() < 0.1:  # a second click on the same button
-            self._try(asked, arguments, options, again=True)
+            with suppress(OperationalError):
+                self._try(asked, arguments, options, again=True)
 
     def _try(self, asked: Asked, arguments: tuple[Any, ...], options: dict[str, Any], *, again: bool = False) -> None:
         world = self._world
         if world.failures.until > world.loop.time():
             raise OperationalError("database is locked")
         try:
-            answer = getattr(self._manager, asked.verb)(*arguments, key=asked.key, **options)
+            with connection.execute_wrapper(world.failures.watch):
+                answer = getattr(self._manager, asked.verb)(*arguments, key=asked.key, **options)
         except Killed:
             raise OperationalError("the web process died") from None
         except Refused as refused:

@@ -149,7 +149,7 @@ def reconcile(
     `before_each` is called before each of its transactions: a long snapshot takes longer than a lease lives. `sums`: what the executions
     add up to, kept from one snapshot to the next.
     """
-    doubtful, not_found, mark = recovery.in_flight().keys(), snapshot.not_found(), snapshot.Mark.now()
+    doubtful, not_found, mark = recovery.in_flight().keys(), snapshot.not_found(), recovery.Mark.now()
     plan = rules.reconcile(snapshot.view(taken.accounts), taken)
     reports = snapshot.news(plan.reports)
     outcomes = []

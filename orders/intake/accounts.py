@@ -19,6 +19,7 @@ from orders.intake import names
 from orders.intake.work import Work, clip, stored
 from orders.models import Account, Gateway, Position
 from orders.models.book import Source
+from orders.models.reading import the_one
 from orders.rules.reports import AccountsReported, GatewayChanged, PositionAbsent, PositionReported
 from orders.rules.terms import BookKind, plain
 
@@ -37,13 +38,13 @@ def add_accounts(b: OpenBook, codes: Sequence[str], source: Source) -> None:
 
 def take_position(work: Work, report: PositionReported) -> None:
     """Keeps a position as reported; one that was never held and is flat is nothing."""
-    account = Account.objects.filter(code=report.account).first()
+    account = the_one(Account.objects.filter(code=report.account))
     if account is None:
         text = f"A position in {report.contract.symbol} names account {report.account}, which is not one of this book's."
         work.incident("foreign_account", text, report=asdict(report))
         return
     contract = names.contract_row(report.contract)
-    row = Position.objects.filter(account=account, contract=contract).first()
+    row = the_one(Position.objects.filter(account=account, contract=contract))
     values = {"quantity": stored(report.quantity), "average_cost": stored(report.average_cost)}
     if row is None:
         if report.quantity == 0:

@@ -17,6 +17,7 @@ from orders import signals
 from orders.intake import names, status
 from orders.intake.work import Change, Work, clip, stored
 from orders.models import Account, CommissionReport, Event, Execution, OrderRecord
+from orders.models.reading import the_one
 from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus
 from orders.rules.reports import CommissionReported, ExecutionReported, Question, Report
 from orders.rules.terms import plain
@@ -46,11 +47,11 @@ def look_up(work: Work, reports: Sequence[Report]) -> None:
 
 def take_execution(work: Work, report: ExecutionReported) -> None:
     """Keeps an execution once, whoever the order belongs to, and counts it where it belongs to an order of the book."""
-    known = work.known_executions.get(report.exec_id) or Execution.objects.filter(exec_id=report.exec_id).first()
+    known = work.known_executions.get(report.exec_id) or the_one(Execution.objects.filter(exec_id=report.exec_id))
     if known is not None:
         _compare(work, known, report)
         return
-    account = Account.objects.filter(code=report.account).first()
+    account = the_one(Account.objects.filter(code=report.account))
     if account is None:
         text = f"Execution {report.exec_id} names account {report.account}, which is not one of this book's."
         work.incident("foreign_account", text, report=asdict(report))
@@ -94,7 +95,7 @@ def _row(work: Work, report: ExecutionReported, account: Account, order: OrderRe
     """The new row, and the one that it replaces as the one that counts."""
     contract = names.contract_row(report.contract)
     root, revision = split(report.exec_id)
-    counting = Execution.objects.filter(root=root, counts=True).first()
+    counting = the_one(Execution.objects.filter(root=root, counts=True))
     if counting is not None and (counting.contract_id, counting.side) != (contract.pk, report.side.value):
         # Fills inside a combination differ in the last part too; a correction repeats everything else.
         root, revision, counting = report.exec_id, 1, None
@@ -245,10 +246,10 @@ def take_commission(work: Work, report: CommissionReported) -> None:
         "currency": clip(report.currency, 8),
         "realized_pnl": None if report.realized_pnl is None else stored(report.realized_pnl),
     }
-    known = work.known_commissions.get(report.exec_id) or CommissionReport.objects.filter(exec_id=report.exec_id).first()
+    known = work.known_commissions.get(report.exec_id) or the_one(CommissionReport.objects.filter(exec_id=report.exec_id))
     if known is not None and all(getattr(known, name) == value for name, value in values.items()):
         return
-    execution = Execution.objects.select_related("account", "order").filter(exec_id=report.exec_id).first()
+    execution = the_one(Execution.objects.select_related("account", "order").filter(exec_id=report.exec_id))
     text = f"Commission {plain(values['amount'])} {values['currency']}"
     with work.b.event(
         "commission.reported",

@@ -12,6 +12,7 @@ from typing import Any
 from orders.intake import executions, names, said
 from orders.intake.work import Change, Work, clip, stored
 from orders.models import Account, Execution, OrderRecord
+from orders.models.reading import the_one
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import OpenOrderReported, OrderCompleted, Question
 from orders.rules.terms import Role
@@ -50,7 +51,7 @@ def _begin(work: Work, report: OpenOrderReported | OrderCompleted) -> Change | N
         return None
     if OrderRecord.objects.filter(client_order_id=f"ext-{key.perm_id}").exists():
         return None  # known, and contradicted by this message: a person has been told
-    account = Account.objects.filter(code=report.account).first()
+    account = the_one(Account.objects.filter(code=report.account))
     if account is None:
         named = f"is in account {clip(report.account, 40)}, which is not one of this book's" if report.account else "names no account"
         work.incident("foreign_account", f"Order {key.perm_id} {named}. It is not shown.")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from orders.intake.status import ENDED_WORDS, LIVE_WORDS
 from orders.intake.work import Change, Work
 from orders.models import Account, BrokerId, Contract, OrderRecord
+from orders.models.reading import the_one
 from orders.rules.lifecycle import TERMINAL, OrderStatus
 from orders.rules.limits import REDUCE_ONLY
 from orders.rules.reports import ContractFacts, OrderKey, Question
@@ -28,16 +29,16 @@ def find(work: Work, key: OrderKey) -> OrderRecord | None:
     """The order that the message is about, or None where the book knows none."""
     key = own_key(work, key)
     if key.client_order_id:
-        order = _ORDERS.filter(client_order_id=key.client_order_id, is_external=False).first()
+        order = the_one(_ORDERS.filter(client_order_id=key.client_order_id, is_external=False))
         if order is not None:
             return order
     if key.perm_id:
-        order = _ORDERS.filter(broker_ids__perm_id=key.perm_id).first()
+        order = the_one(_ORDERS.filter(broker_ids__perm_id=key.perm_id))
         if order is not None:
             return order
     if key.ib_order_id and not key.client_order_id:
         # With an orderRef that is not ours it is another order under a reissued id.
-        return _ORDERS.filter(broker_ids__client_id=key.client_id, broker_ids__ib_order_id=key.ib_order_id).first()
+        return the_one(_ORDERS.filter(broker_ids__client_id=key.client_id, broker_ids__ib_order_id=key.ib_order_id))
     return None
 
 
@@ -57,7 +58,7 @@ def contradiction(order: OrderRecord, account: str, contract: ContractFacts, sid
 
 def contract_row(facts: ContractFacts) -> Contract:
     """The contract's row, made from what the message says where it is new. Its route is not the venue that a message names."""
-    row = Contract.objects.filter(con_id=facts.con_id).first()
+    row = the_one(Contract.objects.filter(con_id=facts.con_id))
     if row is not None:
         return row
     return Contract.objects.create(
@@ -123,7 +124,7 @@ def keep_word(change: Change, row: BrokerId, word: str) -> None:
 def _record_order_id(change: Change, key: OrderKey) -> None:
     if any(row.client_id == key.client_id and row.ib_order_id == key.ib_order_id for row in change.names):
         return
-    other = BrokerId.objects.filter(client_id=key.client_id, ib_order_id=key.ib_order_id).select_related("order").first()
+    other = the_one(BrokerId.objects.filter(client_id=key.client_id, ib_order_id=key.ib_order_id).select_related("order"))
     if other is not None:
         whose = other.order.client_order_id
         change.incident("order_id_reused", f"The broker uses order id {key.ib_order_id} for this order; it belongs to {whose}.")
@@ -142,7 +143,7 @@ def _record_perm_id(change: Change, perm_id: int, *, surely: bool) -> BrokerId |
     row = next((row for row in change.names if row.perm_id == perm_id), None)
     if row is not None:
         return row
-    other = BrokerId.objects.filter(perm_id=perm_id).select_related("order").first()
+    other = the_one(BrokerId.objects.filter(perm_id=perm_id).select_related("order"))
     if other is not None:
         whose = other.order.client_order_id
         change.incident("perm_id_taken", f"The broker gives perm id {perm_id} to this order; it belongs to {whose}.")
@@ -176,4 +177,4 @@ def _set(change: Change, row: BrokerId, **values: object) -> None:
 def unknown_reference(work: Work, client_order_id: str, account: str) -> None:
     """An orderRef that this book must have given out, and does not know: a book restored from an old copy, or an order lost here."""
     text = f"The broker has an order {client_order_id} in account {account} that carries this book's prefix, and the book does not know it."
-    work.incident("unknown_own_order", text, account=Account.objects.filter(code=account).first())
+    work.incident("unknown_own_order", text, account=the_one(Account.objects.filter(code=account)))

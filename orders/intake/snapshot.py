@@ -130,22 +130,3 @@ def _is_told(report: OrderCompleted, name: BrokerId | None) -> bool:
     if not is_same or names.contradiction(order, report.account, report.contract, side):
         return False
     return report.filled_quantity is None or report.filled_quantity <= order.filled_quantity
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Where executions and orders ended, to tell afterwards which are new: nobody but the engine enters them."""
-
-    execution: int
-    order: int
-
-    @classmethod
-    def now(cls) -> Mark:
-        ends = (model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0 for model in (Execution, OrderRecord))
-        return cls(*ends)
-
-    def new_fills(self) -> tuple[int, ...]:
-        return tuple(Execution.objects.filter(pk__gt=self.execution).order_by("pk").values_list("pk", flat=True))
-
-    def new_external(self) -> tuple[int, ...]:
-        return tuple(OrderRecord.objects.filter(pk__gt=self.order, is_external=True).order_by("pk").values_list("pk", flat=True))

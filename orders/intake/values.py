@@ -19,6 +19,7 @@ from orders.book import book
 from orders.intake.work import clip, stored
 from orders.models import Account, AccountValue, Contract, MarketRule, Position, PositionValue, Quote
 from orders.models.book import Source
+from orders.models.reading import the_one
 from orders.rules.reports import (
     AccountValueReported,
     ContractDetailed,
@@ -65,7 +66,7 @@ def _amount(value: Decimal | None) -> Decimal | None:
 
 def _contract(report: ContractDetailed, now: datetime) -> None:
     facts = report.contract
-    row = Contract.objects.filter(con_id=facts.con_id).first() or Contract(con_id=facts.con_id)
+    row = the_one(Contract.objects.filter(con_id=facts.con_id)) or Contract(con_id=facts.con_id)
     for name, value in _contract_columns(report, facts).items():
         setattr(row, name, value)
     row.exchange = clip(facts.exchange, 24) or row.exchange

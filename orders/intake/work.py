@@ -19,6 +19,7 @@ from django.dispatch import Signal
 from orders.book import Fact, OpenBook
 from orders.models import Account, BrokerCommand, BrokerId, CommissionReport, Execution, Incident, Limit, OrderRecord
 from orders.models.book import Source
+from orders.models.reading import the_one
 from orders.rules.lifecycle import Evidence, OrderStatus
 from orders.rules.limits import Rule
 from orders.rules.reports import Question
@@ -90,7 +91,7 @@ def _is_open(kind: str, text: str, order: OrderRecord | None) -> bool:
 
 def restrict(fact: Fact, account: Account, state: Decimal, why: str) -> None:
     """Puts an account into a stricter trading state (limits.Rule.TRADING_STATE), which a person takes back in the administration."""
-    row = Limit.objects.filter(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value).first()
+    row = the_one(Limit.objects.filter(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value))
     if row is None:
         fact.add(Limit(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value, value=state, note=clip(why, 200)))
     elif row.value < state:

@@ -104,9 +104,7 @@ class Ledger:
 
     def _in(self, line: dict[str, Any]) -> None:
         client, message, fields = line["client"], line["message"], line["fields"]
-        if message == "startApi" and len(fields) > 2:
-            self._connected(fields[2])
-        elif message == "placeOrder":
+        if message == "placeOrder":
             self._placed(line["time"], client, fields)
         elif message == "cancelOrder" and (order_id := cancelled_id(fields)) is not None:
             self.cancels.append((client, order_id))
@@ -114,11 +112,9 @@ class Ledger:
             self._asked[client].add(message)
 
     def _client(self, line: dict[str, Any]) -> None:
+        # A startApi alone begins nothing: a second one under a client id in use is refused (326), and the first connection lives on.
         if line["event"] == "connected":
-            self._connected(line["client"])
-
-    def _connected(self, client: int | str) -> None:
-        self._asked[int(client)] = set()
+            self._asked[line["client"]] = set()
 
     def _placed(self, time: str, client: int, fields: list[str]) -> None:
         frame = order_frame(time, client, fields)

@@ -42,11 +42,13 @@ def claim(*, fence: int, client_id: int, state: GatewayState, room: int, now: da
     reach("worker.before_claim")
     with book(at=now) as b:
         lease.check(fence, now)
-        waiting.release(b)
+        pending = waiting.Pending.now()
+        if pending.for_others:
+            waiting.release(b)
         units: list[Unit] = []
-        if state.may_cancel:
+        if state.may_cancel and pending.cancels:
             units += _cancels(b, fence, client_id, room)
-        if state.may_place:
+        if state.may_place and pending.others:
             units += _places_and_changes(b, fence, client_id, room - len(units))
         return units
 

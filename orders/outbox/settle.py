@@ -81,8 +81,11 @@ def housekeeping(*, fence: int, now: datetime, link_lost: bool) -> list[Report]:
         return []
     with book(at=now) as b:
         lease.check(fence)
-        waiting.release(b)
-        waiting.give_up(b)
+        pending = waiting.Pending.now()
+        if pending.for_others:
+            waiting.release(b)
+        if pending.others:
+            waiting.give_up(b)
         _repeat_cancels(b)
         return _doubtful(b, now - NO_EVIDENCE, "No answer within 5 seconds, and the link was lost.") if link_lost else []
 

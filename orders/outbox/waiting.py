@@ -6,6 +6,7 @@ sent late.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
@@ -31,6 +32,26 @@ POSITION_SETTLES = timedelta(seconds=5)
 
 _PENDING = CommandState.PENDING.value
 _GONE = [status.value for status in TERMINAL]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What kinds of command wait to be sent, in one small query: reading the rows of each kind, with all they refer to, costs far more."""
+
+    cancels: bool
+    others: bool  # orders and changes
+    for_others: bool  # orders that wait for others to be gone first
+
+    @classmethod
+    def now(cls) -> Pending:
+        """Ask under the book's lock: what waits is then all that waits."""
+        rows = BrokerCommand.objects.filter(state=_PENDING).order_by().values_list("kind", "claimable_at")
+        kinds = {(kind, claimable_at is None) for kind, claimable_at in rows}
+        return cls(
+            cancels=any(kind == CommandKind.CANCEL for kind, _ in kinds),
+            others=any(kind != CommandKind.CANCEL for kind, _ in kinds),
+            for_others=(CommandKind.PLACE.value, True) in kinds,
+        )
 
 
 def release(b: OpenBook) -> None:

@@ -78,10 +78,17 @@ class Unit:
 
 
 def render(
-    panel: Panel, user: AbstractBaseUser, account: Account | None, scope: str, now: datetime, request: HttpRequest | None = None
+    panel: Panel,
+    user: AbstractBaseUser,
+    account: Account | None,
+    scope: str,
+    now: datetime,
+    request: HttpRequest | None = None,
+    seq: int | None = None,
 ) -> SafeString:
-    """The whole panel, for a page or for a resync."""
-    seq = book_seq()  # before the rows: what changes meanwhile has a higher one and comes over the socket
+    """The whole panel, for a page or for a resync. `seq`: the book's, where it was read before."""
+    if seq is None:
+        seq = book_seq()  # before the rows: what changes meanwhile has a higher one and comes over the socket
     rows = list(panel.rows(user, account, scope, None, now))
     return render_to_string(panel.template, _context(panel, user, account, scope, now, seq, rows=rows), request)
 
@@ -220,12 +227,18 @@ PANELS: dict[str, Panel] = {
         _whole(
             "gateway",
             {"gateway", CLOCK},  # it also grows silent
-            lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
+            lambda user, account, scope, keys, now: _one(queries.gateway(now, account.time_zone if account is not None else "UTC")),
         ),
         _whole(
             "gate",  # why not, in words, where the pill is not READY
             {"gateway", CLOCK},
-            lambda user, account, scope, keys, now: _one(queries.gateway(now=now)),
+            lambda user, account, scope, keys, now: _one(queries.gateway(now, account.time_zone if account is not None else "UTC")),
+        ),
+        _whole(
+            "restraints",  # why trading is held back in this account
+            {"limit"},
+            lambda user, account, scope, keys, now: [tuple(queries.restraints(user, account))],
+            personal=True,  # one may be the user's own
         ),
         _whole(
             "attention",
@@ -235,10 +248,16 @@ PANELS: dict[str, Panel] = {
         ),
         _whole(
             "recovery",
-            {"gateway", "certificate", "incident", CLOCK},
+            {"gateway", "certificate", "incident", "order", CLOCK},
             lambda user, account, scope, keys, now: _one(queries.recovery(user, now=now)),
             every_account=True,  # a break elsewhere must not hide
             personal=True,  # whose each incident is
+        ),
+        _whole(
+            "certificates",  # scope: the number of the page
+            {"certificate"},
+            lambda user, account, scope, keys, now: _one(queries.certificates(user, scope, now=now)),
+            every_account=True,
         ),
         _whole(
             "alarms",  # the same as "attention", as a count in the frame of the other pages

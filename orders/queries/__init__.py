@@ -12,6 +12,7 @@ from orders.queries.orders import family_roots, order_families
 from orders.queries.positions import positions
 from orders.queries.quotes import quote, watchlist
 from orders.queries.recovery import certificate, certificates, recovery, seen_incidents
+from orders.queries.restraints import restraints
 
 __all__ = [
     "HistoryFilters",
@@ -29,6 +30,7 @@ __all__ = [
     "positions",
     "quote",
     "recovery",
+    "restraints",
     "seen_incidents",
     "tradable_accounts",
     "tradable_ids",

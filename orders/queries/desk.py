@@ -20,6 +20,7 @@ from orders.models import Account, AccountValue, Gateway, Incident, Lease, Order
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.guard import Guard, guard_of, verdicts
 from orders.queries.holdings import loose_exits
+from orders.queries.incidents import incident_title
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
@@ -28,6 +29,9 @@ from orders.queries.unknown import evidence, is_lost
 from orders.rules.guardian import Kind
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
+
+LINK_OF_THE_GATEWAY = (1100, 2110)
+"""IB's codes for a gateway that has lost its own connection."""
 
 SILENT = timedelta(seconds=30)
 """How long what the gateway's row says may be believed where no worker holds the lease."""
@@ -116,11 +120,11 @@ class GatewayPill:
 
     @property
     def since_words(self) -> str:
-        return f"{self.since.clock} UTC" if self.since is not None else ""
+        return f"{self.since.clock} {self.since.local:%Z}" if self.since is not None else ""
 
 
-def gateway(now: datetime | None = None) -> GatewayPill:
-    """The gateway as the worker last saw it."""
+def gateway(now: datetime | None = None, zone: str = "UTC") -> GatewayPill:
+    """The gateway as the worker last saw it, with times in `zone`."""
     now = now or timezone.now()
     row = Gateway.objects.filter(pk=1).first()
     state = GatewayState(row.state) if row is not None else GatewayState.DOWN
@@ -140,7 +144,7 @@ def gateway(now: datetime | None = None) -> GatewayPill:
         may_place=state.may_place,
         may_cancel=state.may_cancel,
         reason="" if state.may_place else reason,
-        since=Moment(since, "UTC") if since is not None else None,
+        since=Moment(since, zone) if since is not None else None,
         age=age(since, now),
     )
 
@@ -162,6 +166,9 @@ def book_kind(kind: str) -> tuple[str, str, str]:
 
 
 def _reason(state: GatewayState, said: str) -> str:
+    """The state in a sentence, and what the worker said of it."""
+    if state is GatewayState.DEGRADED and said and not any(f"(code {code})" in said for code in LINK_OF_THE_GATEWAY):
+        return _sentence(said)  # it is connected to IB, as far as is known, and something else is the matter
     words = {
         GatewayState.READY: "",
         GatewayState.DOWN: _("The gateway is down."),
@@ -169,7 +176,17 @@ def _reason(state: GatewayState, said: str) -> str:
         GatewayState.RECONCILING: _("Comparing the book with the broker."),
         GatewayState.DEGRADED: _("The gateway has lost its own connection to IB."),
     }[state]
-    return f"{words} {said}".strip()
+    return f"{words} {_sentence(said)}".strip()
+
+
+def _sentence(said: str) -> str:
+    """What was said with a capital and a full stop, also behind the code that stands at its end."""
+    words, bracket, code = said.strip().partition(" (code ")
+    if bracket and code.endswith(")"):
+        words, code = words.rstrip("."), f"{bracket}{code}."
+        return words[:1].upper() + words[1:] + code
+    said = said.strip()
+    return said[:1].upper() + said[1:] + ("" if not said or said[-1] in ".!?" else ".")
 
 
 # --- what needs a person --------------------------------------------------------------------------------------------------------------
@@ -185,6 +202,8 @@ class Todo:
     title: str
     detail: str
     order: str = ""
+    place: str = ""  # what it is worth and where, on a line of its own
+    incident: int | None = None  # on the page of recovery, where it is explained
     protect: tuple[str, int] | None = None  # (account code, con_id): a new pair is all that it takes
     repair: tuple[str, int, str, str] | None = None  # the same, with the kind of finding and the word on the button
     is_guard: bool = False
@@ -225,19 +244,25 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     incidents = Incident.objects.filter(shown, closed_at=None)
     ticks = Ticks.load()
     known, tradable = evidence(orders), tradable_ids(user)
-    lost = [
-        replace(
-            _order_todo(order, ticks, now),
-            evidence=known[order.pk],
-            can_ask=order.account_id in tradable,
-            can_send_again=order.account_id in tradable and is_lost(order),
-        )
-        for order in orders
-        if order.state is OrderStatus.UNKNOWN
-    ]
+    lost = [_lost_todo(order, known[order.pk], tradable, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
     told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
     return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=len(lost))
+
+
+def unknown_orders(user: Any, now: datetime) -> list[Todo]:
+    """The orders of which nobody knows what became, as `attention` tells of them."""
+    rows = OrderRecord.objects.filter(status=OrderStatus.UNKNOWN.value, account__in=visible_accounts(user))
+    orders = list(rows.select_related("account", "contract").order_by("-id")[:50])
+    if not orders:
+        return []
+    ticks, known, tradable = Ticks.load(), evidence(orders), tradable_ids(user)
+    return [_lost_todo(order, known[order.pk], tradable, ticks, now) for order in orders]
+
+
+def _lost_todo(order: OrderRecord, told: tuple[str, ...], tradable: Collection[int], ticks: Ticks, now: datetime) -> Todo:
+    may_act = order.account_id in tradable
+    return replace(_order_todo(order, ticks, now), evidence=told, can_ask=may_act, can_send_again=may_act and is_lost(order))
 
 
 def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:
@@ -264,9 +289,9 @@ def _incident_todo(incident: Incident, now: datetime) -> Todo:
         key=f"incident-{incident.pk}",
         css="amber",
         glyph="i-warn",
-        title=incident.kind.replace(".", " ").replace("_", " ").capitalize(),
+        title=incident_title(incident.kind),
         detail=incident.text,
-        order=incident.order.client_order_id if incident.order else "",
+        incident=incident.pk,
         since=Moment(incident.opened_at, account.time_zone if account else "UTC"),
         age=age(incident.opened_at, now),
     )
@@ -277,7 +302,8 @@ def _guarded(user: Any, tradable: Collection[int], now: datetime) -> list[Todo]:
     found: list[Todo] = []
     for row in positions(user, now=now):
         if row.guard is not None:
-            of = _About(f"{row.id}", row.symbol, row.account, row.account_code, row.con_id, _value_words(row.value, row.currency))
+            worth = _value_words(row.value, row.currency) if row.quantity != "0" else ""
+            of = _About(f"{row.id}", row.symbol, row.account, row.account_code, row.con_id, worth)
             found += _alarms(row.guard, of, row.may_trade)
     loose = loose_exits(visible_accounts(user))
     judged = verdicts(loose, now)
@@ -311,7 +337,8 @@ def _alarms(guard: Guard, of: _About, may_trade: bool) -> Iterable[Todo]:
             css="pink" if finding.css == "badge-orphan" else "amber",
             glyph=finding.glyph,
             title=f"{of.symbol} {finding.text}",
-            detail=" · ".join(part for part in (finding.sentence, of.worth, of.account) if part),
+            detail=finding.sentence,
+            place=" · ".join(part for part in (of.worth, of.account) if part),
             protect=place if may_trade and guard.is_plain and finding is guard.mends else None,
             repair=(*place, finding.kind, finding.act) if may_trade else None,
             is_guard=True,

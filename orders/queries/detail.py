@@ -21,6 +21,7 @@ from orders.models import BrokerCommand, BrokerId, Event, Incident, OrderRecord
 from orders.models.book import Source
 from orders.queries.access import visible_accounts
 from orders.queries.executions import ExecutionRow, execution_rows
+from orders.queries.incidents import incident_title
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import ROW_RELATIONS, Context, Family, OrderRow, family, family_roots, order_row, terms_words
 from orders.queries.show import Moment, age, quantity
@@ -59,6 +60,7 @@ class CommandRow:
 
 @dataclass(frozen=True)
 class IncidentRow:
+    pk: int
     kind: str
     text: str
     opened: Moment
@@ -220,7 +222,8 @@ def _command(command: BrokerCommand, zone: str) -> CommandRow:
 
 def _incident(incident: Incident, zone: str) -> IncidentRow:
     return IncidentRow(
-        kind=incident.kind.replace(".", " ").replace("_", " "),
+        pk=incident.pk,
+        kind=incident_title(incident.kind),
         text=incident.text,
         opened=Moment(incident.opened_at, zone),
         closed=Moment(incident.closed_at, zone) if incident.closed_at else None,

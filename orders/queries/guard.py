@@ -34,11 +34,12 @@ class Badge:
     act: str | Promise = ""
 
 
+LOOK = _("Look")  # at what to do instead, where no step of ours would mend it
 BADGES: dict[Kind, Badge] = {
     Kind.UNPROTECTED: Badge(_("unprotected %s"), "badge-bare", "i-warn", _("Protect")),
     Kind.UNDER_PROTECTED: Badge(_("unprotected %s"), "badge-bare", "i-warn", _("Protect")),
     Kind.ORPHAN: Badge(_("orphan exit %s"), "badge-orphan", "i-orphan", _("Repair")),
-    Kind.HELD: Badge(_("stop held %s"), "badge-bare", "s-held", _("Look")),
+    Kind.HELD: Badge(_("stop held %s"), "badge-bare", "s-held", LOOK),
     Kind.DRIFTED: Badge(_("drifted %s"), "badge-bare", "i-warn", _("Repair")),
     Kind.EXPIRING: Badge(_("expiring %s"), "badge-bare", "i-warn", _("Extend")),
     Kind.PROTECTING: Badge(_("protecting %s"), "badge-sent", "s-sent"),
@@ -50,7 +51,7 @@ LEAVING = Badge(_("exit leaving %s"), "badge-sent", "s-sent")
 
 @dataclass(frozen=True)
 class Shown:
-    """One finding, spelled out. `act` is the word on its button; `kind` names it in addresses."""
+    """One finding, spelled out. `act` is the word on its button; `kind` names it in addresses; `mendable`: there are steps that mend it."""
 
     kind: str
     text: str
@@ -59,6 +60,7 @@ class Shown:
     sentence: str
     act: str
     alarms: bool
+    mendable: bool
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ class Guard:
 
     @property
     def mends(self) -> Shown | None:
-        """The gravest finding that a person is asked to mend."""
-        return next((finding for finding in self.findings if finding.alarms), None)
+        """The gravest finding that can be mended; where none can, the gravest that a person is asked to look at."""
+        alarming = [finding for finding in self.findings if finding.alarms]
+        return next((finding for finding in alarming if finding.mendable), alarming[0] if alarming else None)
 
 
 def verdicts(rows: Iterable[Position | OrderRecord], now: datetime | None = None) -> Verdicts:
@@ -130,14 +133,18 @@ def _shown(finding: Finding, account: Account) -> Shown:
     sentence = finding.text
     if finding.at is not None:
         sentence = f"{sentence[:-1]} ({Moment(finding.at, account.time_zone).full})."
+    amount = quantity(finding.quantity)
+    if finding.whole is not None:
+        amount = _("%(part)s of %(whole)s") % {"part": amount, "whole": quantity(finding.whole)}
     return Shown(
         kind=finding.kind.name.lower(),
-        text=str(badge.word) % quantity(finding.quantity),
+        text=str(badge.word) % amount,
         css=badge.css,
         glyph=badge.glyph,
         sentence=sentence,
-        act=str(badge.act) if finding.alarms else "",
+        act=str(badge.act if finding.steps else LOOK) if finding.alarms else "",
         alarms=finding.alarms,
+        mendable=finding.alarms and bool(finding.steps),
     )
 
 

@@ -19,7 +19,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from orders.models import Account, Certificate, Incident, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
-from orders.queries.desk import GatewayPill, gateway
+from orders.queries.desk import GatewayPill, Todo, gateway, unknown_orders
+from orders.queries.incidents import incident_title
 from orders.queries.marks import STATUS_MARKS, Mark
 from orders.queries.orders import terms_words
 from orders.queries.show import Moment, Ticks, age, signed
@@ -29,6 +30,7 @@ from orders.rules.lifecycle import OrderStatus
 PAGE = 25
 MOST_INCIDENTS = 100
 
+_RELATIONS = ("account", "contract", "order__account", "order__contract", "owner")  # what a row of an incident names
 _WHAT = {
     "order": gettext_lazy("the order"),
     "change": gettext_lazy("a change of it"),
@@ -59,6 +61,7 @@ class CertificateRow:
     figures: tuple[CertificateFigure, ...]
     summary: str
     is_clean: bool
+    is_bad: bool  # an order was unknown at its end, or was sent twice
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,17 @@ class Recovery:
     gateway: GatewayPill
     since: Moment | None
     last: CertificateRow | None
+    unknown: tuple[Todo, ...]
     incidents: tuple[IncidentRow, ...]
+
+    @property
+    def open(self) -> int:
+        return len(self.unknown) + len(self.incidents)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it may be said that book and broker agree: compared whole, and nobody has lost sight of the broker since."""
+        return self.gateway.may_place and self.last is not None and self.last.is_complete
 
 
 @dataclass(frozen=True)
@@ -124,24 +137,28 @@ def recovery(user: Any, now: datetime | None = None) -> Recovery | None:
         return None
     now = now or timezone.now()
     zone = _zone(user)
-    pill = gateway(now)
+    pill = gateway(now, zone)
     last = Certificate.objects.first()
     rows = seen_incidents(user).filter(closed_at=None)
-    incidents = incident_rows(user, rows.select_related("account", "contract", "order__account", "owner")[:MOST_INCIDENTS], now)
+    incidents = incident_rows(user, rows.select_related(*_RELATIONS)[:MOST_INCIDENTS], now)
     return Recovery(
         gateway=pill,
-        since=Moment(pill.since.at, zone) if pill.since else None,
+        since=pill.since,
         last=certificate_row(last, zone, now, breaks=sum(row.is_break for row in incidents)) if last else None,
+        unknown=tuple(unknown_orders(user, now)),
         incidents=tuple(sorted(incidents, key=lambda row: not row.is_break)),
     )
 
 
-def certificates(user: Any, number: int, now: datetime | None = None) -> CertificatePage:
-    """A page of certificates, the newest first."""
+def certificates(user: Any, page: str = "", now: datetime | None = None) -> CertificatePage | None:
+    """A page of certificates, the newest first; None for nobody. `page` is what an address says, so it may be anything."""
+    if not user.is_authenticated or not user.is_active:
+        return None
     now, zone = now or timezone.now(), _zone(user)
-    start = (max(number, 1) - 1) * PAGE
+    number = max(int(page), 1) if page.isdecimal() and len(page) < 7 else 1
+    start = (number - 1) * PAGE
     rows = list(Certificate.objects.all()[start : start + PAGE + 1])
-    return CertificatePage(tuple(certificate_row(row, zone, now) for row in rows[:PAGE]), max(number, 1), len(rows) > PAGE)
+    return CertificatePage(tuple(certificate_row(row, zone, now) for row in rows[:PAGE]), number, len(rows) > PAGE)
 
 
 def certificate(user: Any, pk: int, now: datetime | None = None) -> CertificateDetail | None:
@@ -174,7 +191,7 @@ def certificate(user: Any, pk: int, now: datetime | None = None) -> CertificateD
         ),
         fills=tuple((one["exec_id"], one["order"], words.get(one["order"], "")) for one in mine["fills"]),
         external=tuple((one["order"], words.get(one["order"], "")) for one in mine["external"]),
-        incidents=tuple(incident_rows(user, breaks.select_related("account", "contract", "order__account", "owner"), now)),
+        incidents=tuple(incident_rows(user, breaks.select_related(*_RELATIONS), now)),
         hidden=sum(len(named[name]) - len(mine[name]) for name in named),
     )
 
@@ -193,10 +210,11 @@ def incident_rows(user: Any, incidents: Iterable[Incident], now: datetime) -> li
     found = []
     for row in incidents:
         account = row.account or (row.order.account if row.order else None)
+        contract = row.contract or (row.order.contract if row.order else None)
         found.append(
             IncidentRow(
                 pk=row.pk,
-                title=row.kind.replace(".", " ").replace("_", " ").capitalize(),
+                title=" · ".join(part for part in (contract.label if contract else "", incident_title(row.kind)) if part),
                 text=row.text,
                 account=account.short if account else "",
                 order=row.order.client_order_id if row.order else "",
@@ -256,6 +274,7 @@ def certificate_row(row: Certificate, zone: str, now: datetime, breaks: int | No
         figures=figures,
         summary=" · ".join(words),
         is_clean=not (row.unknown or row.resent or breaks) and row.is_complete,
+        is_bad=bool(row.unknown or row.resent),
     )
 
 

@@ -55,7 +55,7 @@ def _sentences(order: OrderRecord, events: list[Event], names: Mapping[int, str]
     heard = _("Last heard of at %(time)s (%(word)s).") if order.broker_status else _("Last heard of at %(time)s.")
     words.append(heard % {"time": clock(order.heard_at), "word": order.broker_status} if order.heard_at else _("Never heard of."))
     doubts = [event for event in events if event.kind == "order.unknown" and "taken_at" not in event.data]
-    words += [f"{doubt.text or order.status_text} ({clock(doubt.at)})" for doubt in doubts[-1:]]
+    words += [f"{(doubt.text or order.status_text).rstrip('.')} ({clock(doubt.at)})." for doubt in doubts[-1:]]
     lacked = [at for event in events if (at := parse_datetime(str(event.data.get("taken_at", "")))) is not None]
     if lacked:
         times = _(" and ").join(clock(at) for at in lacked[-2:])

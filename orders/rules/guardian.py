@@ -15,7 +15,7 @@ from enum import IntEnum
 
 from orders.rules import mending
 from orders.rules.holding import NONE, ON_THE_WAY, Holding, Standing
-from orders.rules.lifecycle import WORKING, OrderStatus
+from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
 from orders.rules.mending import Change, Step
 from orders.rules.terms import OcaType, Role, Side, TimeInForce, plain
 
@@ -48,6 +48,7 @@ class Finding:
     wait: str = ""
     at: datetime | None = None
     under_way: bool = False  # what mends it has been asked for
+    whole: Decimal | None = None  # what the quantity is a part of, where it is one
 
     @property
     def alarms(self) -> bool:
@@ -107,7 +108,8 @@ def _bare(holding: Holding, stops: list[Standing], working: list[Standing], cove
         missing = holding.size - standing - closing
         kind = Kind.UNPROTECTED if not covered and not standing else Kind.UNDER_PROTECTED
         steps, wait = mending.protect(holding, naked, stops)
-        found.append(Finding(kind, missing, _why_bare(holding, missing, coming), steps, wait))
+        whole = holding.size if missing < holding.size else None
+        found.append(Finding(kind, missing, _why_bare(holding, missing, coming), steps, wait, whole=whole))
     elif stopped > standing:
         words = f"{_stops(coming)} is on its way; until the broker has accepted it, {plain(stopped - standing)} are without."
         found.append(Finding(Kind.PROTECTING, stopped - standing, words, wait="A stop is on its way; wait for the broker."))
@@ -116,8 +118,11 @@ def _bare(holding: Holding, stops: list[Standing], working: list[Standing], cove
 
 def _why_bare(holding: Holding, missing: Decimal, coming: list[Standing]) -> str:
     """What is missing, and why where it can be told."""
-    what = f"{plain(missing)} of {plain(holding.size)} have no working stop." if missing < holding.size else "There is no working stop."
-    parts = [what, *(_end_of(holding, stop) for stop in _lost_stops(holding))]
+    parts = [_end_of(holding, stop) for stop in _lost_stops(holding)]
+    if missing < holding.size:
+        parts.insert(0, f"{plain(missing)} of {plain(holding.size)} have no working stop.")
+    elif not parts:
+        parts.append("There is no working stop.")
     for order in holding.leaving:
         if order.is_stop and order.status is OrderStatus.UNKNOWN:
             parts.append(f"{_stop(order)} is UNKNOWN, so nobody knows whether it protects.")
@@ -145,10 +150,11 @@ def _end_of(holding: Holding, stop: Standing) -> str:
         return f"{_stop(stop)} was cancelled."
     name = "the target" if filled.role is Role.TAKE_PROFIT else "the other order"
     words = f"{_stop(stop)} is gone because {name} has filled {plain(filled.filled)} of {plain(filled.quantity)}: "
-    if stop.oca_type in (0, OcaType.CANCEL_WITH_BLOCK):
-        words += "in a group of type 1 the first fill, even a partial one, makes IB cancel every other member at once."
-    else:
-        words += "IB cancelled it with that fill, although its group only reduces."
+    if stop.oca_type not in (0, OcaType.CANCEL_WITH_BLOCK):
+        return words + "IB cancelled it with that fill, although its group only reduces."
+    words += "in a group of type 1 the first fill, even a partial one, makes IB cancel every other member at once."
+    if filled.status in OPEN:
+        words += f" To mend it, what is left of {name} is cancelled and a new pair is sent; a pair of type 2 or 3 is reduced instead."
     return words
 
 
@@ -171,7 +177,7 @@ def _orphans(holding: Holding) -> list[Finding]:
     found = []
     if wrong:
         amount = holding.total(wrong, at_most=True)
-        what = "No position is left to close" if not holding.quantity else "It lies on the side of the position, not on its way out"
+        what = "no position is left to close" if not holding.quantity else "on the side of the position, not on its way out"
         steps, wait = mending.cancel(wrong)
         words = f"{_exits(wrong)}: {what}; a fill would {'open one' if not holding.quantity else 'add to it'}."
         found.append(Finding(Kind.ORPHAN, amount, words, steps, wait, under_way=all(order.cancel_asked for order in wrong)))

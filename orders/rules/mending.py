@@ -61,6 +61,8 @@ def _spell(value: Any) -> str:
 
 ELSEWHERE = "An order placed elsewhere is in the way; change or cancel it where it was placed."
 UNANSWERED = "An order that the broker has not answered for is in the way; settle it first."
+UNEVEN = "The larger exit of a pair leaves no room for another stop. Make the exits of the pair equal first, then protect what is left."
+OTHERS = "Other orders that close it work; cancel them first."
 
 
 def protect(holding: Holding, naked: Decimal, stops: Sequence[Standing]) -> Plan:
@@ -70,25 +72,28 @@ def protect(holding: Holding, naked: Decimal, stops: Sequence[Standing]) -> Plan
     close more than is held.
     """
     safe = {order.kin for order in stops}
-    free = holding.size - holding.total(holding.leaving, at_most=True)
     in_the_way = [order for order in holding.leaving if order.kin not in safe and not order.waits_for_entry]
-    ours = [order for order in in_the_way if _is_spare(order)]
-    steps: list[Step] = []
-    given_up: list[Standing] = []
+    ours = [order for order in in_the_way if _is_spare(order) and holding.reach(order, at_most=True)]
+    staying, given_up = list(holding.leaving), list[Standing]()
+    free = holding.size - holding.total(staying, at_most=True)
     for order in sorted(ours, key=lambda order: (order.role is not Role.TAKE_PROFIT, order.name)):
         if free >= naked:
             break
-        if not holding.reach(order, at_most=True):
-            continue
-        free += holding.reach(order, at_most=True)
-        steps.append(Cancel(order.name))
+        # Of a group only the largest counts: room is made when that one goes.
+        staying.remove(order)
         given_up.append(order)
+        free = holding.size - holding.total(staying, at_most=True)
     if free < naked:
         blockers = [order for order in holding.leaving if order.status in (OrderStatus.UNKNOWN, OrderStatus.SENT)]
         if blockers:
             return (), UNANSWERED
-        return (), ELSEWHERE if any(order.is_external for order in in_the_way) else "Other orders that close it work; cancel them first."
+        if any(order.is_external for order in in_the_way):
+            return (), ELSEWHERE
+        pairs = holding.groups(order for order in holding.leaving if order.kin in safe).values()
+        uneven_pair = any(holding.total(pair) > holding.total([order for order in pair if order.is_stop]) for pair in pairs)
+        return (), UNEVEN if uneven_pair else OTHERS
     target = given_up[0].limit_price if len(given_up) == 1 else None
+    steps = [Cancel(order.name) for order in given_up]
     return (*steps, Protect(naked, _lost_stop(holding, given_up), target)), ""
 
 

@@ -150,6 +150,13 @@ def test_a_partial_fill_in_a_group_of_type_1_leaves_the_rest_bare_and_says_why(b
     assert finding.steps == (Cancel("target"), prices), "as it was, once the target that is left over is gone"
 
 
+def test_targets_that_shut_one_another_out_make_room_only_together(book: Book) -> None:
+    """Of a group only the largest counts, so that each one given up alone frees nothing."""
+    targets = [book.target(group="oca", name=name) for name in ("first", "second")]
+    [finding] = book.judge("100", *targets).findings
+    assert finding.steps == (Cancel("first"), Cancel("second"), Protect(D(100)))
+
+
 def test_a_rejected_stop_is_named(book: Book) -> None:
     """C27: the entry filled, the target works, the stop was rejected."""
     stop, target = book.exits(S.FILLED, "100")

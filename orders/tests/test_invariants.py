@@ -453,6 +453,13 @@ def test_exactly_the_broken_one_is_told(day: Day) -> None:
     assert wrong == []
 
 
+def test_a_second_client_that_was_refused_begins_no_new_connection(day: Day) -> None:
+    """Two workers meet, and the gateway refuses the one that came second (326): the other goes on under the client id of both."""
+    introduces = {"time": day.lines[-1]["time"], "kind": "in", "client": -1, "message": "startApi", "fields": ["71", "2", str(CLIENT), ""]}
+    day.lines.insert(day.lines.index(day.frames("refused")[0]), introduces)
+    assert day.broken() == {}
+
+
 # --- what is no violation, because a person can see it ------------------------------------------------------------------------------------
 
 

@@ -207,6 +207,13 @@ def test_live_panels_hold_no_inputs(seats: Seats, client: Client) -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_every_act_has_a_name_of_its_own(template: Any) -> None:
+    """A page that is renewed in place finds each act by its name, and never turns one into another while it is pressed."""
+    acts = re.findall(r"<a [^>]*hx-target=\"#dialog-slot\"[^>]*>", template.read_text())
+    assert [act for act in acts if ' id="' not in act and "{{ here }}" not in act] == []
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_words_in_templates_are_marked_for_translation(template: Any) -> None:
     if template.name in ("500.html", "_live.html"):  # one is rendered without anything that could fail, the other is attributes
         return

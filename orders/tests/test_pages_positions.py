@@ -88,7 +88,7 @@ def test_an_old_page_or_a_gateway_that_is_down_closes_nothing(seats: Seats, clie
     seats.position("100")
     assert "older than a minute" in words(client.post(at("close", seats), fresh(seconds_ago=61)))
     Gateway.objects.update(state=GatewayState.DOWN.value, reason="no route to host")
-    assert "no route to host" in words(client.post(at("close", seats), fresh()))
+    assert "No route to host." in words(client.post(at("close", seats), fresh()))
     assert OrderRecord.objects.count() == 0
 
 

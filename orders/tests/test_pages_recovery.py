@@ -12,11 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders.book import book
-from orders.models import Certificate, Incident, Position
+from orders.models import Certificate, Gateway, Incident, Limit, Position
 from orders.models.book import Source
 from orders.pages.panels import PANELS, render_units
 from orders.queries.recovery import PAGE
 from orders.rules.lifecycle import OrderStatus
+from orders.rules.limits import Rule
+from orders.rules.terms import GatewayState
 from orders.tests.factories import make_account, make_position, make_user
 from orders.tests.seats import Seats, fresh, signed_in, take_seats
 
@@ -133,6 +135,58 @@ def test_a_position_is_closed_by_recording_the_difference_that_was_shown(seats: 
     assert "not a number" in words(client.post(address, fresh(reason="a transfer", adjust="fifty"), **HTMX))
     assert client.post(address, fresh(reason="a transfer", adjust="50"), **HTMX).status_code == 200
     assert Position.objects.get().opening == 150
+
+
+def test_an_unknown_order_is_open_between_book_and_broker(seats: Seats, client: Client) -> None:
+    certified(seats)
+    assert "Book and broker agree: nothing is open." in words(client.get(reverse("recovery")))
+    order = seats.order(status=OrderStatus.UNKNOWN)
+    page = words(client.get(reverse("recovery")))
+    assert "Book and broker agree" not in page and "AAPL order unknown" in page
+    assert f'id="lost-ask-{order.client_order_id}"' in page, "with what can be done about it"
+    assert "lost-ask" not in words(signed_in(seats.viewer).get(reverse("recovery")))
+
+
+@pytest.mark.parametrize("lost", ["gateway", "certificate"])
+def test_nobody_says_that_book_and_broker_agree_who_has_not_compared_them(seats: Seats, client: Client, lost: str) -> None:
+    certified(seats, is_complete=lost != "certificate")
+    if lost == "gateway":
+        Gateway.objects.update(state=GatewayState.DOWN.value)
+    page = words(client.get(reverse("recovery")))
+    assert "Nothing is open." in page and "agree: nothing" not in page
+
+
+def test_the_certificates_move_by_themselves_page_by_page(seats: Seats, client: Client) -> None:
+    rows = [certified(seats, reason=f"number {number}") for number in range(PAGE + 1)]
+    for scope, shown in (("", rows[-1]), ("1", rows[-1]), ("2", rows[0]), ("x", rows[-1])):
+        [unit] = render_units(PANELS["certificates"], seats.trader, None, scope, {"certificate": {rows[0].pk}}, timezone.now(), 99)
+        assert unit.id == "panel-certificates" and unit.html and f'id="certificate-{shown.pk}"' in unit.html, scope
+    assert 'data-scope="2"' in words(client.get(reverse("recovery"), {"page": "2"}))
+    assert "There are none as old as this." in words(client.get(reverse("recovery"), {"page": "9"}))
+
+
+def held_back(seats: Seats, value: int, note: str = "", **whose: Any) -> Limit:
+    with book(at=seats.now) as b, b.event("limit.set", source=Source.SYSTEM) as fact:
+        return fact.add(Limit(rule=Rule.TRADING_STATE.value, value=D(value), note=note, **whose))
+
+
+def test_every_page_says_where_trading_is_held_back_and_why(seats: Seats, client: Client) -> None:
+    assert "REDUCE ONLY" not in words(client.get(reverse("recovery")))
+    mine = held_back(seats, 1, "AAPL in DU…417: the broker reports 150. And more of it.", scope="account", account=seats.account)
+    held_back(seats, 2, "not yours", scope="account", account=make_account("DU7654321"))
+    for name in ("desk", "history", "positions", "executions", "recovery"):
+        page = words(client.get(reverse(name)))
+        assert "<b>REDUCE ONLY</b> in DU…417. Orders that open or add to a position are refused." in page, name
+        assert "the broker reports 150." in page and "And more" not in page and "not yours" not in page
+    held_back(seats, 2, scope="desk")
+    held_back(seats, 1, scope="user", user=seats.viewer)
+    page = words(client.get(reverse("desk")))
+    assert "<b>HALTED</b> for the whole desk. Nothing but cancels goes out." in page and "</b> for you" not in page
+    assert "<b>REDUCE ONLY</b> for you." in words(signed_in(seats.viewer).get(reverse("desk")))
+    with book(at=seats.now) as b, b.event("limit.set", source=Source.SYSTEM) as fact:
+        fact.set(mine, value=D(0), note="")
+    [unit] = render_units(PANELS["restraints"], seats.trader, seats.account, "", {"limit": {mine.pk}}, timezone.now(), 99)
+    assert unit.html and "REDUCE ONLY" not in unit.html and "HALTED" in unit.html
 
 
 def test_the_panel_moves_by_itself(seats: Seats) -> None:

@@ -51,7 +51,7 @@ def test_an_accepted_stop_protects_and_a_target_does_not(seats: Seats) -> None:
     seats.order("SELL", role=Role.TAKE_PROFIT.value)
     assert guard(seats) == "unprotected 100"
     stop = seats.order("SELL", "STP", "60", role=Role.STOP_LOSS.value, stop_price=Decimal("98"), status=OrderStatus.HELD)
-    assert guard(seats) == "unprotected 40"
+    assert guard(seats) == "unprotected 40 of 100"
     seats.command(stop, CommandKind.CANCEL)
     assert guard(seats) == "unprotected 100"
 
@@ -84,7 +84,7 @@ def test_stops_of_one_oca_group_count_once(seats: Seats) -> None:
     seats.position("200")
     stop, _target = seats.oca_pair("100")
     seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal("97"), oca_group=stop.oca_group, status=OrderStatus.HELD)
-    assert guard(seats) == "unprotected 100"
+    assert guard(seats) == "unprotected 100 of 200"
 
 
 def test_an_exit_without_a_position_is_an_orphan(seats: Seats) -> None:
@@ -232,3 +232,21 @@ def test_the_ticket_is_told_ticks_quote_and_position(seats: Seats) -> None:
     assert hidden is not None
     assert hidden.position == "0"
     assert queries.quote(seats.trader, seats.account, "") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "shown"),
+    [
+        ("DOWN", "the gateway closed the connection", "The gateway is down. The gateway closed the connection."),
+        ("DEGRADED", "It has been lost. (code 1100)", "The gateway has lost its own connection to IB. It has been lost (code 1100)."),
+        ("DEGRADED", "the gateway does not answer", "The gateway does not answer."),
+        ("DEGRADED", "The API is read-only (code 321), so it takes no orders.", "The API is read-only (code 321), so it takes no orders."),
+        ("DEGRADED", "", "The gateway has lost its own connection to IB."),
+        ("DOWN", "is another worker alive? (code 326)", "The gateway is down. Is another worker alive? (code 326)."),
+    ],
+)
+def test_the_reason_of_the_gateway_is_true_and_in_sentences(seats: Seats, state: str, said: str, shown: str) -> None:
+    Gateway.objects.update(state=state, reason=said, heard_at=seats.now, since=seats.now)
+    pill = queries.gateway(seats.now, "America/New_York")
+    assert pill.reason == shown
+    assert pill.since_words.endswith(("EST", "EDT"))

@@ -224,10 +224,10 @@ def test_nothing_is_sent_while_the_gateway_is_not_ready_and_the_ticket_says_why(
     Gateway.objects.update(state=state.value, reason="because of the test")
     page = words(client.get(reverse("desk")))
     assert '<button type="submit" id="ticket-send" aria-describedby="ticket-why" disabled' in page
-    assert "because of the test" in page
+    assert "Because of the test." in page
     answer = send(client, filled_in(seats))
     assert answer.status_code == 422
-    assert "because of the test" in words(answer)
+    assert "Because of the test." in words(answer)
     assert OrderRecord.objects.count() == 0
 
 

@@ -25,10 +25,12 @@ from django.utils import timezone
 from orders import inquiries
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
-from orders.models import Account, BrokerCommand, Contract, Inquiry, OrderRecord, Position, Quote
+from orders.manager.incidents import account_of
+from orders.models import Account, BrokerCommand, Contract, Incident, Inquiry, OrderRecord, Position, Quote
 from orders.queries.access import tradable_accounts
 from orders.queries.guard import verdicts, words_of
 from orders.queries.holdings import loose_exits
+from orders.queries.recovery import seen_incidents
 from orders.rules.guardian import ALARMING, Kind
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OcaType, Side, TimeInForce, plain
@@ -104,6 +106,16 @@ class Command(BaseCommand):
         child = writing("send-again", "a new order for one that is not at the broker, which ends by this")
         child.add_argument("order", help="client order id, or its last characters")
         child.add_argument("--reason", required=True, help="what was seen at the broker")
+        child = writing("conclude", "end an order that is not at the broker; nothing is sent")
+        child.add_argument("order", help="client order id, or its last characters")
+        child.add_argument("--reason", required=True, help="what was seen at the broker")
+        verb("incidents", "what a person must look at, with its owner, the oldest first")
+        child = verb("take-incident", "look after an incident from now on")
+        child.add_argument("incident", type=int, help="its number")
+        child = verb("close-incident", "explain an incident and close it")
+        child.add_argument("incident", type=int, help="its number")
+        child.add_argument("--reason", required=True, help="what explains it")
+        child.add_argument("--adjust", type=_number, metavar="QUANTITY", help="the difference of a position, recorded as held besides")
         _instrument(writing("close", "cancel a position's exits, wait for that, then close it at the market"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -238,6 +250,38 @@ class Command(BaseCommand):
         orders = manager.send_again(self._order(manager, options["order"]), key=_key(options), reason=options["reason"])
         self._report(orders, options["wait"])
 
+    def do_conclude(self, manager: OrderManager, **options: Any) -> None:
+        order = manager.conclude_cancelled(self._order(manager, options["order"]), options["reason"], key=_key(options))
+        self._report([order], options["wait"])
+
+    def do_incidents(self, manager: OrderManager, **options: Any) -> None:
+        account = self._account(manager, options["account"], required=False)
+        rows = seen_incidents(manager.actor).filter(closed_at=None).select_related("account", "order__account", "owner").order_by("pk")
+        shown = [row for row in rows if account is None or account_of(row) == account]
+        self._table(
+            ("NUMBER", "OPENED", "ACCOUNT", "ORDER", "OWNER", "WHAT"),
+            [
+                (
+                    str(row.pk),
+                    f"{row.opened_at:%Y-%m-%d %H:%M:%SZ}",
+                    found.code if (found := account_of(row)) else "",
+                    row.order.client_order_id if row.order else "",
+                    str(row.owner or ""),
+                    f"{row.kind}: {row.text}",
+                )
+                for row in shown
+            ],
+        )
+
+    def do_take_incident(self, manager: OrderManager, **options: Any) -> None:
+        incident = manager.own_incident(self._incident(manager, options["incident"]), key=uuid.uuid4().hex)
+        self.stdout.write(f"{incident.pk}: {incident.owner} looks after it.")
+
+    def do_close_incident(self, manager: OrderManager, **options: Any) -> None:
+        incident = self._incident(manager, options["incident"])
+        incident = manager.close_incident(incident, options["reason"], key=uuid.uuid4().hex, adjust=options["adjust"])
+        self.stdout.write(f"{incident.pk}: closed.")
+
     # --- finding what a word means ------------------------------------------------------------------------------------------------
 
     def _account(self, manager: OrderManager, code: str | None, *, required: bool = True) -> Account | None:
@@ -262,6 +306,11 @@ class Command(BaseCommand):
         if len(found) != 1:
             raise CommandError(f"{name}: {'no open order' if not found else f'{len(found)} open orders'} of this user's end so.")
         return found[0]
+
+    def _incident(self, manager: OrderManager, number: int) -> Incident:
+        if (found := seen_incidents(manager.actor).filter(pk=number).first()) is None:
+            raise CommandError(f"{number}: there is no such incident of this user's accounts; `desk incidents` lists them.")
+        return found
 
     def _quoted(self, manager: OrderManager, options: dict[str, Any]) -> Contract:
         """The contract, once there is a quote, which the limits weigh orders by. Without a worker it goes on, to be refused in words."""

@@ -1,6 +1,7 @@
 """Tells the right clients what the exchange did: order news to the owner, positions, values, P&L and quotes to whoever subscribed.
 
-Foreign orders are not pushed; other clients see them through reqAllOpenOrders, under the owner's client id.
+Foreign orders are pushed to the master client alone, where the gateway has one (a setting of TWS); other clients see them through
+reqAllOpenOrders, under the owner's client id.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from broker.simulator.answering import accounts, market
-from broker.simulator.answering.orders import order_status
+from broker.simulator.answering.orders import as_told, fill_as_told, order_status
 from broker.simulator.messages.answers import CommissionReport, ExecutionDetails, OrderError
 from broker.simulator.messages.order_frames import OpenOrder
 from broker.simulator.model import CommissionCharged, Corrected, Event, Executed, Fill, OrderChanged, PositionChanged, QuoteChanged, Refused
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 LIVE_EXECUTION = -1
 
 
-def publish(events: Iterable[Event], sessions: list[Session], exchange: Exchange, now: datetime) -> None:
+def publish(events: Iterable[Event], sessions: list[Session], exchange: Exchange, now: datetime, master: int | None) -> None:
     """Queues the messages that these events mean on the sessions they concern."""
     by_client = {session.client_id: session for session in sessions}
     touched: set[str] = set()
@@ -38,33 +39,39 @@ def publish(events: Iterable[Event], sessions: list[Session], exchange: Exchange
             for session in sessions:
                 _push_position(session, exchange, event)
         else:
-            _tell_owner(event, by_client, exchange, now, fills)
+            owner = _owner(event)
+            for client_id in dict.fromkeys((owner, owner if isinstance(event, Refused) or master is None else master)):
+                if client_id in by_client:
+                    _tell(by_client[client_id], event, exchange, now, fills)
     if touched:
         push_accounts(sessions, exchange, now, touched)
 
 
-def _tell_owner(event: Event, by_client: dict[int, Session], exchange: Exchange, now: datetime, fills: dict[str, Fill]) -> None:
+def _owner(event: Event) -> int | None:
+    """The client whose order it is about."""
+    if isinstance(event, OrderChanged):
+        return event.order.request.client_id
+    if isinstance(event, Executed | Corrected):
+        return event.fill.client_id
+    return event.client_id if isinstance(event, CommissionCharged | Refused) else None
+
+
+def _tell(session: Session, event: Event, exchange: Exchange, now: datetime, fills: dict[str, Fill]) -> None:
     """`fills` are the executions told of so far, by their id: a commission names no order."""
     if isinstance(event, OrderChanged):
-        owner = by_client.get(event.order.request.client_id)
-        if owner is not None:
-            if event.echo:
-                owner.say(OpenOrder(event.order, exchange.instruments[event.order.request.con_id], live=True))
-            owner.say(order_status(event.order, live=True))
+        order = as_told(event.order, session.client_id)
+        if event.echo:
+            session.say(OpenOrder(order, exchange.instruments[order.request.con_id], live=True))
+        session.say(order_status(order, live=True))
     elif isinstance(event, Executed | Corrected):
-        owner = by_client.get(event.fill.client_id)
-        if owner is not None:
-            owner.say(ExecutionDetails(LIVE_EXECUTION, event.fill, exchange.instruments[event.fill.con_id], ""))
+        fill = fill_as_told(event.fill, session.client_id)
+        session.say(ExecutionDetails(LIVE_EXECUTION, fill, exchange.instruments[fill.con_id], ""))
     elif isinstance(event, CommissionCharged):
-        owner = by_client.get(event.client_id)
-        if owner is not None:
-            fill = fills.get(event.exec_id)
-            owner.say(CommissionReport(event, fill.order_id if fill else 0, fill.order_ref if fill else ""))
+        about = fills.get(event.exec_id)
+        session.say(CommissionReport(event, about.order_id if about else 0, about.order_ref if about else ""))
     elif isinstance(event, Refused):
-        owner = by_client.get(event.client_id)
-        if owner is not None:
-            known = exchange.book.orders.get((event.client_id, event.order_id))
-            owner.say(OrderError(event.order_id, event.code, event.text, now, order_ref=known.request.order_ref if known else ""))
+        known = exchange.book.orders.get((event.client_id, event.order_id))
+        session.say(OrderError(event.order_id, event.code, event.text, now, order_ref=known.request.order_ref if known else ""))
 
 
 def _push_position(session: Session, exchange: Exchange, event: PositionChanged) -> None:

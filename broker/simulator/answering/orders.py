@@ -6,9 +6,11 @@ execution filter with client id 0 or none is taken as "every client", which is h
 
 from __future__ import annotations
 
+import dataclasses
 from decimal import Decimal
 
 from broker.simulator.answering.turn import Turn
+from broker.simulator.elsewhere import BY_HAND, MOBILE, PLACED_BY
 from broker.simulator.messages import requests as ask
 from broker.simulator.messages.answers import (
     CommissionReport,
@@ -28,6 +30,7 @@ from broker.simulator.recorded import order_to_json
 
 INVALID_ORDER_ID = 10149
 UNSUPPORTED_ORDER = 387
+NO_ORDER_ID = 2**31 - 1
 _SIDES = {"BUY": "BOT", "SELL": "SLD", "BOT": "BOT", "SLD": "SLD"}
 
 
@@ -103,6 +106,20 @@ def next_order_id(turn: Turn) -> int:
     return max(1, turn.exchange.next_order_id_floor(turn.session.client_id) - turn.id_rollback)
 
 
+def as_told(order: OrderState, client_id: int) -> OrderState:
+    """An order in the words for this client. Those entered by hand have order id 0 for all but client 0, to which they are bound; those
+    of a telephone for everybody."""
+    request = order.request
+    if request.order_id > 0 or (client_id == BY_HAND and request.wire.get(PLACED_BY) != MOBILE):
+        return order
+    return dataclasses.replace(order, request=dataclasses.replace(request, order_id=0))
+
+
+def fill_as_told(fill: Fill, client_id: int) -> Fill:
+    """An execution in the words for this client: that of an order entered by hand carries the greatest id there is."""
+    return fill if fill.order_id > 0 or client_id == BY_HAND else dataclasses.replace(fill, order_id=NO_ORDER_ID)
+
+
 def order_status(order: OrderState, *, live: bool = False) -> OrderStatus:
     request = order.request
     return OrderStatus(
@@ -121,20 +138,20 @@ def all_open_orders(turn: Turn, request: ask.RequestAllOpenOrders) -> None:
 
 
 def _say_open_orders(turn: Turn, orders: list[OrderState]) -> None:
-    for order in orders:
+    for order in (as_told(one, turn.session.client_id) for one in orders):
         turn.session.say(OpenOrder(order, turn.exchange.instruments[order.request.con_id]), order_status(order))
     turn.session.say(OpenOrderEnd())
 
 
 def auto_open_orders(turn: Turn, request: ask.RequestAutoOpenOrders) -> None:
-    """Binding needs client 0 (IB error 327). There are no manual orders here, so for client 0 there is nothing to bind and IB does not
-    answer."""
+    """Binding needs client 0 (IB error 327). Here client 0 is bound to every order entered by hand whether it asks or not, and IB does
+    not answer."""
     if turn.session.client_id != 0:
         turn.error(-1, 327, "Only the default client (i.e 0) can auto bind orders")
 
 
 def completed_orders(turn: Turn, request: ask.RequestCompletedOrders) -> None:
-    for order in turn.exchange.completed_orders(turn.now):
+    for order in (as_told(one, turn.session.client_id) for one in turn.exchange.completed_orders(turn.now)):
         turn.session.say(CompletedOrder(order, turn.exchange.instruments[order.request.con_id]))
     turn.session.say(CompletedOrdersEnd())
 
@@ -156,8 +173,9 @@ def executions(turn: Turn, request: ask.RequestExecutions) -> None:
             and request.exchange.upper() in ("", fill.exchange, instrument.exchange)
         )
         if wanted:
+            told = fill_as_told(fill, turn.session.client_id)
             turn.session.say(
-                ExecutionDetails(request.req_id, fill, instrument, ""), CommissionReport(charge, fill.order_id, fill.order_ref)
+                ExecutionDetails(request.req_id, told, instrument, ""), CommissionReport(charge, fill.order_id, fill.order_ref)
             )
     turn.session.say(ExecutionDetailsEnd(request.req_id))
 

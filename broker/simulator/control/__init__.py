@@ -4,7 +4,7 @@ Lists are answered as JSON on that line. Commands that change the exchange go th
 recorded, committed, told.
 """
 
-from broker.simulator.control import links, market
+from broker.simulator.control import frames, links, market, orders, words
 from broker.simulator.control.registry import COMMANDS, execute
 
-__all__ = ["COMMANDS", "execute", "links", "market"]
+__all__ = ["COMMANDS", "execute", "frames", "links", "market", "orders", "words"]

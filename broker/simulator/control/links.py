@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.simulator.control.registry import CommandProblem, Words, command
+from broker.simulator.control.registry import CommandProblem, Words, command, session_of
 from broker.simulator.filters import ConnectionLost, Hold
-from broker.simulator.messages import answers as say
 
 if TYPE_CHECKING:
     from broker.simulator.server import SimulatedGateway
 
 LOST = (1100, "Connectivity between IB and Trader Workstation has been lost.")
 RESTORED_LOST = (1101, "Connectivity between IB and Trader Workstation has been restored - data lost.")
+MOST_SECONDS_DOWN = 3600
 RESTORED = (1102, "Connectivity between IB and Trader Workstation has been restored - data maintained.")
-
-
-@command("error CLIENT REQID CODE TEXT", injects=True)
-def _error(server: SimulatedGateway, words: Words) -> str:
-    client_id, req_id, code, text = int(words[0]), int(words[1]), int(words[2]), " ".join(words[3:])
-    sessions = [one for one in server.core.ready_sessions() if one.client_id == client_id]
-    if not sessions:
-        raise CommandProblem(f"no client {client_id} is connected")
-    with server.core.turn():
-        sessions[0].say(say.ErrorMessage(req_id, code, text, server.core.now()))
-    return f"{client_id} {req_id} {code}"
 
 
 @command("drop [CLIENT]", injects=True)
@@ -44,8 +33,31 @@ def _resume(server: SimulatedGateway, words: Words) -> str:
     return ""
 
 
+@command("stop-reading [CLIENT]", injects=True)
+def _stop_reading(server: SimulatedGateway, words: Words) -> str:
+    """Nothing that a client sends is read any more, while everything is still told and the market goes on; `read` ends it."""
+    return str(server.stop_reading(session_of(server, words[0]) if words else None))
+
+
+@command("read")
+def _read(server: SimulatedGateway, words: Words) -> str:
+    return str(server.read_again())
+
+
+@command("restart [SECONDS] [empty]", injects=True)
+def _restart(server: SimulatedGateway, words: Words) -> str:
+    """The gateway goes down with its connections and refuses new ones for so long; `empty`: it comes back without its state."""
+    empty = "empty" in words
+    seconds = float(next((word for word in words if word != "empty"), "0"))
+    if not 0 <= seconds <= MOST_SECONDS_DOWN:
+        raise CommandProblem(f"SECONDS is from 0 to {MOST_SECONDS_DOWN}")
+    server.restart(seconds, empty=empty)
+    return f"{seconds:g}"
+
+
 @command("reset", injects=True)
 def _reset(server: SimulatedGateway, words: Words) -> str:
+    """Forgets orders, executions, positions, ids and scenarios; the clients stay and are told nothing."""
     server.core.reset()
     return ""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from broker.simulator.orderbook import BookedOrder
 from broker.simulator.scenario import ScenarioProblem
 from broker.simulator.scenarios import BUILDERS
+from broker.simulator.session import Session
 
 if TYPE_CHECKING:
     from broker.simulator.server import SimulatedGateway
@@ -90,6 +91,18 @@ def con_id_of(server: SimulatedGateway, word: str) -> int:
     raise CommandProblem(f"no instrument {word}")
 
 
+def session_of(server: SimulatedGateway, word: str) -> Session:
+    """The connected client with this id."""
+    for session in server.core.ready_sessions():
+        if session.client_id == int(word):
+            return session
+    raise CommandProblem(f"no client {word} is connected")
+
+
+def owner_of(server: SimulatedGateway, order: BookedOrder) -> Session:
+    return session_of(server, str(order.request.client_id))
+
+
 def account_of(server: SimulatedGateway, word: str) -> str:
     if word not in server.exchange.accounts:
         raise CommandProblem(f"no account {word}")
@@ -99,14 +112,20 @@ def account_of(server: SimulatedGateway, word: str) -> str:
 def order_of(server: SimulatedGateway, word: str) -> BookedOrder:
     """The order a person means: `last`, its permanent id, `CLIENT:ORDERID`, or its reference; of several, the newest."""
     orders = [one for one in server.exchange.book.orders.values() if one.transmitted]
-    found = [one for one in orders if word in ("last", str(one.perm_id), "{}:{}".format(*_ids(one)), one.request.order_ref)]
+    found = [one for one in orders if word in ("last", str(one.perm_id), "{}:{}".format(*one.ids), one.request.order_ref)]
     if not found:
         raise CommandProblem(f"no order {word} today")
     return max(found, key=lambda one: one.perm_id)
 
 
-def _ids(order: BookedOrder) -> tuple[int, int]:
-    return order.request.client_id, order.request.order_id
+def named_of(words: Words, *names: str) -> dict[str, Decimal]:
+    """Takes the `name=number` words out of `words`; only these names are known."""
+    given = [word for word in words if "=" in word]
+    words[:] = [word for word in words if word not in given]
+    found = {name: decimal_of(text) for name, text in (word.split("=", 1) for word in given)}
+    if found.keys() - set(names):
+        raise CommandProblem(f"unknown {', '.join(sorted(found.keys() - set(names)))}; known: {' '.join(names)}")
+    return found
 
 
 def flag_of(words: Words, name: str) -> bool:

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from broker.simulator.messages.values import UNSET_DOUBLE, escaped, flag, number, size, timestamp
 from broker.simulator.model import CommissionCharged, Fill, Instrument
+from broker.simulator.wire import encode_frame
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Answer:
     def fields(self, version: int) -> list[str]:
         """The fields of the message, id first, for a client that negotiated `version`."""
         return [*self.head(), *(text_of(getattr(self, name)) for name in _names(type(self)))]
+
+    def encoded(self, version: int) -> bytes:
+        """The message as it goes on the socket."""
+        return encode_frame(self.fields(version))
 
     def head(self) -> list[str]:
         return [str(self.ID)] if self.VERSION is None else [str(self.ID), str(self.VERSION)]
