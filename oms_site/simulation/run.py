@@ -33,6 +33,7 @@ HEALING_SECONDS = 240.0  # the longest that healing may take
 QUIET_SECONDS = 13.0  # so long the desk must have been at rest: a list of open orders comes every ten
 LOOKS_AGAIN_SECONDS = 70.0  # what does not hold then must hold so much later: positions are compared every 30 s, doubts every 60 s
 _AT_THE_BROKER = sorted(status.value for status in WORKING)
+_TOLD = ("kind", "state", "order__client_order_id", "order__status")
 SLOWER = {"LINES_SECONDS": 4.0, "FIGURES_SECONDS": 4.0, "DETAILS_SECONDS": 10.0, "POLL_SECONDS": 5.0}  # questions, not orders
 
 
@@ -111,9 +112,11 @@ class _Run:
         await asyncio.wait({trading}, timeout=90)
         trading.result()
         await self._quiet()
-        if violations(world, trader.asked):
+        found = violations(world, trader.asked)
+        if found:
             await asyncio.sleep(LOOKS_AGAIN_SECONDS)
-        self.found += violations(world, trader.asked)
+            found = violations(world, trader.asked)
+        self.found += found
 
     async def _quiet(self) -> None:
         """Waits until the desk is at rest, and for some time more; notes where it does not come to rest."""
@@ -136,11 +139,11 @@ def _unrest(world: World) -> str:
     if state != "READY":
         return f"the gateway is {state}"
     open_states = [state.value for state in OPEN_COMMANDS]
-    for command in BrokerCommand.objects.filter(state__in=open_states).select_related("order"):
+    for command in BrokerCommand.objects.filter(state__in=open_states).select_related("order").only(*_TOLD):
         order = command.order
         if order.status == OrderStatus.UNKNOWN or (command.kind == CommandKind.PLACE and order.status != OrderStatus.PENDING):
             continue  # it waits for a person; or the PLACE of an order that works
         return f"a {command.kind} of {order.client_order_id} ({order.status}) is {command.state}"
     doubtful = Q(status=OrderStatus.SENT) | Q(absent_since__isnull=False, status__in=_AT_THE_BROKER)
-    order = OrderRecord.objects.filter(doubtful).first()
+    order = OrderRecord.objects.filter(doubtful).only("client_order_id", "status", "absent_since").first()
     return f"{order.client_order_id} is {order.status}{', and missed once' if order.absent_since else ''}" if order is not None else ""
