@@ -35,7 +35,7 @@ def _counts(rig: Rig, names: list[str]) -> Counter[str]:
 
 def _asked_to_end(rig: Rig) -> None:
     """Those that are not claimed stay PENDING, the worker ends in order, and the next one sends them."""
-    names = _flow(rig, 120, until=1)
+    names = _flow(rig, 200, until=1)
     started = time.monotonic()
     rig.parts["worker"].signal(signal.SIGTERM)
     rig.faults += 1
@@ -118,7 +118,7 @@ def _kill_switch(rig: Rig) -> None:
 
 
 ROWS = (
-    Row("A17", "SIGTERM in the middle of 120 orders", _asked_to_end),
+    Row("A17", "SIGTERM in the middle of 200 orders", _asked_to_end),
     Row("B17", "the connection breaks in the middle of 200 orders", _cut),
     Row("E5", "the desk is started anew with 200 open orders", _deployed_anew),
     Row("F16", "the kill switch in the middle of 200 orders", _kill_switch),
