@@ -20,6 +20,7 @@ from orders.models import Account, AccountValue, Gateway, Incident, Lease, Order
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.guard import Guard, guard_of, verdicts
 from orders.queries.holdings import loose_exits
+from orders.queries.incidents import gravest_first
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
@@ -29,6 +30,7 @@ from orders.rules.guardian import Kind
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import BookKind, GatewayState
 
+MOST = 50  # of a kind that are named
 SILENT = timedelta(seconds=30)
 """How long what the gateway's row says may be believed where no worker holds the lease."""
 
@@ -218,7 +220,9 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     now = now or timezone.now()
     seen = visible_accounts(user)
     flagged = OrderRecord.objects.filter(Q(needs_attention=True) | Q(status=OrderStatus.UNKNOWN.value), account__in=seen)
-    orders = list(flagged.select_related("account", "contract").order_by("-id")[:50])
+    unknown = Q(status=OrderStatus.UNKNOWN.value)
+    rows = flagged.select_related("account", "contract").order_by("-id")
+    orders = [*rows.filter(unknown)[:MOST], *rows.exclude(unknown)[:MOST]]
     shown = Q(account__in=seen) | Q(order__account__in=seen)
     if user.is_superuser:
         shown |= Q(account=None, order=None)  # of no account here, such as another account's execution: for administrators only
@@ -236,8 +240,10 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
         if order.state is OrderStatus.UNKNOWN
     ]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
-    told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
-    return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=len(lost))
+    told = [
+        _incident_todo(incident, now) for incident in gravest_first(incidents.select_related("order", "order__account", "account"))[:MOST]
+    ]
+    return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=rows.filter(unknown).count())
 
 
 def _order_todo(order: OrderRecord, ticks: Ticks, now: datetime) -> Todo:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from orders.models import Account, Certificate, Incident, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.desk import GatewayPill, gateway
+from orders.queries.incidents import gravest_first
 from orders.queries.marks import STATUS_MARKS, Mark
 from orders.queries.orders import terms_words
 from orders.queries.show import Moment, Ticks, age, signed
@@ -127,12 +128,13 @@ def recovery(user: Any, now: datetime | None = None) -> Recovery | None:
     pill = gateway(now)
     last = Certificate.objects.first()
     rows = seen_incidents(user).filter(closed_at=None)
-    incidents = incident_rows(user, rows.select_related("account", "contract", "order__account", "owner")[:MOST_INCIDENTS], now)
+    related = rows.select_related("account", "contract", "order__account", "owner")
+    incidents = incident_rows(user, gravest_first(related)[:MOST_INCIDENTS], now)
     return Recovery(
         gateway=pill,
         since=Moment(pill.since.at, zone) if pill.since else None,
-        last=certificate_row(last, zone, now, breaks=sum(row.is_break for row in incidents)) if last else None,
-        incidents=tuple(sorted(incidents, key=lambda row: not row.is_break)),
+        last=certificate_row(last, zone, now, breaks=rows.filter(kind__in=BREAKS).count()) if last else None,
+        incidents=tuple(incidents),
     )
 
 
