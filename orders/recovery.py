@@ -17,7 +17,7 @@ from orders import lease
 from orders.book import Fact, book
 from orders.models import BrokerCommand, Certificate, Execution, Incident, Limit, OrderRecord
 from orders.models.book import Source
-from orders.rules.breaks import BREAKS
+from orders.rules.breaks import BREAKS, POSITION_DIFFERS
 from orders.rules.lifecycle import OPEN, OrderStatus
 from orders.rules.limits import REDUCE_ONLY, Rule
 from orders.rules.terms import CommandKind, CommandState
@@ -159,13 +159,15 @@ def _named(comparison: Comparison, after: dict[Doubt, str]) -> dict[str, Any]:
 
 
 def lift(fact: Fact, incident: Incident) -> None:
-    """Takes back the REDUCE_ONLY that a break put on its account, where nobody has set another since and no other break needs it.
+    """Takes back the REDUCE_ONLY that the position check put on an account, where nothing else has asked for it and no position differs.
 
-    HALTED stays: an administrator takes it back.
+    The end of any other incident frees nothing, and HALTED stays: an administrator takes it back.
     """
+    if incident.kind != POSITION_DIFFERS:
+        return
     row = Limit.objects.filter(scope=Limit.Scope.ACCOUNT, account=incident.account, rule=Rule.TRADING_STATE.value).first()
     if row is None or row.value != REDUCE_ONLY or not row.note.startswith(BY_THE_CHECK):
         return
-    others = open_breaks().filter(kind=incident.kind, account=incident.account).exclude(pk=incident.pk)
+    others = open_breaks().filter(kind=POSITION_DIFFERS, account=incident.account).exclude(pk=incident.pk)
     if not others.exists():
         fact.set(row, value=Decimal(0), note="")

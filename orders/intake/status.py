@@ -204,4 +204,5 @@ def heard(change: Change) -> None:
     if change.order.absent_since is not None:
         change.fields["absent_since"] = None
         if change.order.status == OrderStatus.UNKNOWN and change.order.status_text == NOT_AT_THE_BROKER:
+            change.fields["status_text"] = ""  # it is there, so it is not sent again, whatever its status is yet
             change.incident("found_again", "The broker knows the order again, after two complete snapshots without it.")

@@ -20,6 +20,7 @@ from orders.book import Fact, OpenBook
 from orders.models import Account, BrokerCommand, BrokerId, CommissionReport, Execution, Incident, Limit, OrderRecord
 from orders.models.book import Source
 from orders.models.reading import the_one
+from orders.recovery import BY_THE_CHECK
 from orders.rules.lifecycle import Evidence, OrderStatus
 from orders.rules.limits import Rule
 from orders.rules.reports import Question
@@ -90,11 +91,14 @@ def _is_open(kind: str, text: str, order: OrderRecord | None) -> bool:
 
 
 def restrict(fact: Fact, account: Account, state: Decimal, why: str) -> None:
-    """Puts an account into a stricter trading state (limits.Rule.TRADING_STATE), which a person takes back in the administration."""
+    """Puts an account into a stricter trading state (limits.Rule.TRADING_STATE), which a person takes back in the administration.
+
+    What the position check restricts ends with its break. Where something else asks for the same, its reason takes over, and stays.
+    """
     row = the_one(Limit.objects.filter(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value))
     if row is None:
         fact.add(Limit(scope=Limit.Scope.ACCOUNT, account=account, rule=Rule.TRADING_STATE.value, value=state, note=clip(why, 200)))
-    elif row.value < state:
+    elif row.value < state or (row.value == state and row.note.startswith(BY_THE_CHECK) and not why.startswith(BY_THE_CHECK)):
         fact.set(row, value=state, note=clip(why, 200))
 
 

@@ -20,7 +20,7 @@ from orders.models import Account, AccountValue, Gateway, Incident, Lease, Order
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.guard import Guard, guard_of, verdicts
 from orders.queries.holdings import loose_exits
-from orders.queries.incidents import incident_title
+from orders.queries.incidents import gravest_first, incident_title
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import terms_words
 from orders.queries.positions import positions
@@ -32,7 +32,7 @@ from orders.rules.terms import BookKind, GatewayState
 
 LINK_OF_THE_GATEWAY = (1100, 2110)
 """IB's codes for a gateway that has lost its own connection."""
-
+MOST = 50  # of a kind that are named
 SILENT = timedelta(seconds=30)
 """How long what the gateway's row says may be believed where no worker holds the lease."""
 
@@ -237,7 +237,9 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     now = now or timezone.now()
     seen = visible_accounts(user)
     flagged = OrderRecord.objects.filter(Q(needs_attention=True) | Q(status=OrderStatus.UNKNOWN.value), account__in=seen)
-    orders = list(flagged.select_related("account", "contract").order_by("-id")[:50])
+    unknown = Q(status=OrderStatus.UNKNOWN.value)
+    rows = flagged.select_related("account", "contract").order_by("-id")
+    orders = [*rows.filter(unknown)[:MOST], *rows.exclude(unknown)[:MOST]]
     shown = Q(account__in=seen) | Q(order__account__in=seen)
     if user.is_superuser:
         shown |= Q(account=None, order=None)  # of no account here, such as another account's execution: for administrators only
@@ -246,14 +248,16 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     known, tradable = evidence(orders), tradable_ids(user)
     lost = [_lost_todo(order, known[order.pk], tradable, ticks, now) for order in orders if order.state is OrderStatus.UNKNOWN]
     asking = [_order_todo(order, ticks, now) for order in orders if order.state is not OrderStatus.UNKNOWN]
-    told = [_incident_todo(incident, now) for incident in incidents.select_related("order", "order__account", "account")[:50]]
-    return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=len(lost))
+    told = [
+        _incident_todo(incident, now) for incident in gravest_first(incidents.select_related("order", "order__account", "account"))[:MOST]
+    ]
+    return Attention(items=(*lost, *_guarded(user, tradable, now), *asking, *told), unknown=rows.filter(unknown).count())
 
 
 def unknown_orders(user: Any, now: datetime) -> list[Todo]:
     """The orders of which nobody knows what became, as `attention` tells of them."""
     rows = OrderRecord.objects.filter(status=OrderStatus.UNKNOWN.value, account__in=visible_accounts(user))
-    orders = list(rows.select_related("account", "contract").order_by("-id")[:50])
+    orders = list(rows.select_related("account", "contract").order_by("-id")[:MOST])
     if not orders:
         return []
     ticks, known, tradable = Ticks.load(), evidence(orders), tradable_ids(user)

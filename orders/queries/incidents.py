@@ -1,12 +1,17 @@
-"""What a kind of incident is called on the screens.
+"""What incidents are called on the screens, and in which order they are shown.
 
-The rule it keeps: a kind without a name of its own is shown by its code, in words; nothing is left untold because nobody named it.
+The rule it keeps: pages show so many and no more, and a flood of harmless ones never hides a break; a kind without a name of its own is
+shown by its code, in words.
 """
 
 from __future__ import annotations
 
+from django.db.models import Case, IntegerField, QuerySet, When
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from orders.models import Incident
+from orders.rules.breaks import BREAKS, RESTRICTING
 
 _TITLES: dict[str, str | Promise] = {
     "position_differs": _("Position differs"),
@@ -36,3 +41,9 @@ _TITLES: dict[str, str | Promise] = {
 def incident_title(kind: str) -> str:
     """The name of a kind, as in "Late fill"."""
     return str(_TITLES.get(kind) or kind.replace(".", " ").replace("_", " ").capitalize())
+
+
+def gravest_first(incidents: QuerySet[Incident]) -> QuerySet[Incident]:
+    """What restricts an account, then the other breaks, then the rest, each the newest first."""
+    rank = Case(When(kind__in=RESTRICTING, then=0), When(kind__in=BREAKS, then=1), default=2, output_field=IntegerField())
+    return incidents.order_by(rank, "-pk")

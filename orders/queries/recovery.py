@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from orders.models import Account, Certificate, Incident, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.desk import GatewayPill, Todo, gateway, unknown_orders
-from orders.queries.incidents import incident_title
+from orders.queries.incidents import gravest_first, incident_title
 from orders.queries.marks import STATUS_MARKS, Mark
 from orders.queries.orders import terms_words
 from orders.queries.show import Moment, Ticks, age, signed
@@ -140,13 +140,13 @@ def recovery(user: Any, now: datetime | None = None) -> Recovery | None:
     pill = gateway(now, zone)
     last = Certificate.objects.first()
     rows = seen_incidents(user).filter(closed_at=None)
-    incidents = incident_rows(user, rows.select_related(*_RELATIONS)[:MOST_INCIDENTS], now)
+    incidents = incident_rows(user, gravest_first(rows.select_related(*_RELATIONS))[:MOST_INCIDENTS], now)
     return Recovery(
         gateway=pill,
         since=pill.since,
-        last=certificate_row(last, zone, now, breaks=sum(row.is_break for row in incidents)) if last else None,
+        last=certificate_row(last, zone, now, breaks=rows.filter(kind__in=BREAKS).count()) if last else None,
         unknown=tuple(unknown_orders(user, now)),
-        incidents=tuple(sorted(incidents, key=lambda row: not row.is_break)),
+        incidents=tuple(incidents),
     )
 
 

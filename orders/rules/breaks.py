@@ -9,6 +9,8 @@ from __future__ import annotations
 POSITION_DIFFERS = "position_differs"
 ORDERS_MISSING = "orders_missing"
 TWO_WORKING = "two_working"
+RESTRICTING = (POSITION_DIFFERS, ORDERS_MISSING, TWO_WORKING)
+"""Those for which an account is restricted: they are shown before all others."""
 
 BREAKS: dict[str, str] = {
     # kind of incident -> what does not agree

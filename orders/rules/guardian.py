@@ -215,7 +215,7 @@ def _drifted(holding: Holding, able: list[Standing]) -> list[Finding]:
     exits = [order for order in holding.leaving if order in able or (order.role is Role.TAKE_PROFIT and order.status in WORKING)]
     settled = [order for order in exits if not order.cancel_asked and order.asked is None]
     for order in settled:
-        asked_for = mending.differences(order, reduces=_reduces(holding, order))
+        asked_for = mending.differences(holding, order, reduces=_reduces(holding, order))
         if asked_for:
             texts.append(f"{_name(order)} is not what was asked: " + ", ".join(_step_words(order, asked_for)) + ".")
             steps.append(Change(order.name, **asked_for))

@@ -7,7 +7,7 @@ settle. Then there is no step, and a sentence says what to do instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -151,13 +151,17 @@ def extend(holding: Holding, day: Sequence[Standing]) -> Plan:
     return (), ELSEWHERE if any(order.is_external for order in members) else "A change is on its way; wait for the broker."
 
 
-def differences(order: Standing, *, reduces: bool) -> dict[str, Any]:
-    """The terms that are not those last asked for, as they were asked. `reduces`: it may be smaller, because a sibling filled."""
+def differences(holding: Holding, order: Standing, *, reduces: bool) -> dict[str, Any]:
+    """The terms that are not those last asked for, as they were asked.
+
+    `reduces`: it may be smaller, because a sibling filled. It may also be smaller where as much as was asked would be more than is held.
+    """
     wanted = order.requested
     if wanted is None or order.is_external:
         return {}
     found: dict[str, Any] = {}
-    if order.quantity != wanted.quantity and not (reduces and order.quantity < wanted.quantity) and wanted.quantity > order.filled:
+    smaller_rightly = order.quantity < wanted.quantity and (reduces or not _fits(holding, replace(order, quantity=wanted.quantity)))
+    if order.quantity != wanted.quantity and not smaller_rightly and wanted.quantity > order.filled:
         found["quantity"] = wanted.quantity
     for name in ("limit_price", "stop_price"):
         if getattr(order, name) != getattr(wanted, name) and getattr(wanted, name) is not None:
@@ -165,6 +169,12 @@ def differences(order: Standing, *, reduces: bool) -> dict[str, Any]:
     if order.time_in_force != wanted.time_in_force.value:
         found["time_in_force"] = wanted.time_in_force
     return found
+
+
+def _fits(holding: Holding, order: Standing) -> bool:
+    """Whether the order, with what works beside it, could close no more than is held."""
+    beside = [other for other in holding.leaving if other.kin != order.kin]
+    return holding.reach(order, at_most=True) + holding.total(beside, at_most=True) <= holding.size
 
 
 def uneven(pair: Sequence[Standing], planned: Sequence[Step], *, reduces: bool) -> list[Step]:

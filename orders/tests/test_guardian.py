@@ -253,6 +253,17 @@ def test_a_group_that_reduces_may_be_smaller_than_asked(book: Book) -> None:
     assert told(book.judge("60", reduced, replace(target, filled=D(40)))) == [(Kind.PROTECTED, "60")]
 
 
+def test_setting_back_never_leaves_more_exits_than_is_held(book: Book) -> None:
+    asked = OrderTerms(book.way_out, OrderType.STOP, D(100), stop_price=book.price("-3"), time_in_force=TimeInForce.GTC)
+    assert told(book.judge("50", book.stop("50", requested=asked))) == [(Kind.PROTECTED, "50")], "made smaller with the position"
+    beside = book.stop("50", name="beside")
+    assert told(book.judge("100", book.stop("50", requested=asked), beside)) == [(Kind.PROTECTED, "100")]
+    moved = book.stop("50", requested=asked, stop_price=book.price("-30"))
+    assert book.judge("50", moved).findings[0].steps == (Change("stop", stop_price=book.price("-3")),)
+    [finding, *_] = book.judge("100", book.stop("50", requested=asked)).findings[1:]
+    assert (finding.kind, finding.steps) == (Kind.DRIFTED, (Change("stop", quantity=D(100)),)), "there is room for all of it"
+
+
 def test_a_pair_of_unequal_exits_is_evened_out(book: Book) -> None:
     stop, target = book.pair()
     finding = book.judge("100", stop, replace(target, quantity=D(60))).findings[0]

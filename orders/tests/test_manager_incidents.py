@@ -15,6 +15,7 @@ from orders.manager import OrderManager
 from orders.models import BrokerId, Event, Incident, Limit, Position
 from orders.models.book import Source
 from orders.rules.lifecycle import OrderStatus as S
+from orders.rules.limits import REDUCE_ONLY
 from orders.rules.reports import PositionReported, Question
 from orders.rules.terms import AccessLevel
 from orders.tests.factories import a_key, grant, make_trader, make_user
@@ -112,3 +113,17 @@ def test_what_still_differs_is_not_closed_by_words(desk: Desk) -> None:
         fact.add(BrokerId(order=twice, perm_id=2, word="Submitted"))
     both = incident(desk, "two_working", order=twice)
     assert refusal(mine.close_incident, both, "all well") == "STILL_DIFFERS"
+
+
+def test_the_end_of_another_incident_frees_no_account(desk: Desk) -> None:
+    a_break(desk)
+    manager(desk).close_incident(incident(desk, "late_fill"), "seen", key=a_key())
+    assert Limit.objects.get(rule="TRADING_STATE").value == REDUCE_ONLY, "the position differs as before"
+
+
+def test_a_restriction_that_something_else_asks_for_too_outlives_the_break(desk: Desk) -> None:
+    row, order = a_break(desk), desk.order(S.WORKING, perm_id=501)
+    desk.tell(desk.opened(order, perm_id=501), desk.opened(order, perm_id=502))
+    assert Incident.objects.filter(kind="two_working", closed_at=None).exists()
+    manager(desk).close_incident(row, "a transfer", key=a_key(), adjust=D(50))
+    assert Limit.objects.get(rule="TRADING_STATE").value == REDUCE_ONLY, "two orders work under one name"

@@ -74,6 +74,21 @@ def test_before_two_complete_snapshots_lacked_it_nobody_may(wire: Wire, snapshot
     assert OrderRecord.objects.count() == 1
 
 
+@pytest.mark.parametrize("evidence", ["fill", "word"])
+def test_an_order_that_shows_a_sign_of_life_is_lost_no_more(wire: Wire, evidence: str) -> None:
+    lost = wire.buy()
+    lose(wire, lost)
+    wire.pass_time(1)
+    if evidence == "fill":
+        wire.fill(lost, "40")
+    else:
+        wire.acknowledge(lost, word="PendingCancel")  # it is on its way out and may still fill: no step follows from it
+    lost.refresh_from_db()
+    assert Incident.objects.filter(kind="found_again").exists()
+    assert lost.status == "UNKNOWN"
+    assert refusal(wire, lost) == "NOT_LOST", "the first would trade beside the second"
+
+
 def test_an_order_that_lives_or_ended_is_not_sent_again(wire: Wire) -> None:
     order = wire.buy()
     wire.sent(order)

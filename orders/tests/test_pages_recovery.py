@@ -15,7 +15,7 @@ from orders.book import book
 from orders.models import Certificate, Gateway, Incident, Limit, Position
 from orders.models.book import Source
 from orders.pages.panels import PANELS, render_units
-from orders.queries.recovery import PAGE
+from orders.queries.recovery import MOST_INCIDENTS, PAGE
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Rule
 from orders.rules.terms import GatewayState
@@ -105,6 +105,16 @@ def test_breaks_show_to_those_who_may_see_their_account(seats: Seats, client: Cl
     page = words(root.get(reverse("recovery")))
     assert all(text in page for text in ("of my account", "of another", "of no account"))
     assert root.get(reverse("incident_close", args=[nobodys.pk])).status_code == 200
+
+
+def test_a_flood_of_incidents_hides_no_break_and_every_break_counts(seats: Seats, client: Client) -> None:
+    certified(seats)
+    a_break(seats)
+    for number in range(MOST_INCIDENTS + 1):
+        opened(seats, "bad_report", f"unreadable {number}")
+    page = words(client.get(reverse("recovery")))
+    assert "the broker reports 150" in page
+    assert f"<dt>Breaks open</dt><dd>{MOST_INCIDENTS + 2}</dd>" in page
 
 
 def test_a_viewer_sees_and_may_not_act(seats: Seats) -> None:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from orders import lease, queries
 from orders.models import AccountValue, CommissionReport, Gateway, Incident, PositionValue, Watch
+from orders.queries.desk import MOST
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import CommandKind, GatewayState, Role
 from orders.tests import factories
@@ -189,6 +190,17 @@ def test_unknown_orders_come_first_and_count(seats: Seats) -> None:
     assert told.unknown == 1
     assert [item.css for item in told.items] == ["red", "amber"]
     assert told.items[1].detail.startswith("201: no buying power")
+
+
+def test_a_flood_hides_neither_an_unknown_order_nor_a_break(seats: Seats) -> None:
+    seats.order(status=OrderStatus.UNKNOWN)
+    Incident.objects.create(kind="position_differs", account=seats.account, text="50 of 150", opened_at=seats.now)
+    for number in range(MOST + 1):
+        seats.order(status=OrderStatus.REJECTED, needs_attention=True, attention_text="201")
+        Incident.objects.create(kind="bad_report", account=seats.account, text=f"{number}", opened_at=seats.now)
+    told = queries.attention(seats.viewer)
+    assert (told.unknown, told.items[0].css) == (1, "red")
+    assert any("50 of 150" in item.detail for item in told.items)
 
 
 def test_incidents_bare_positions_and_orphans_are_told(seats: Seats) -> None:
