@@ -198,7 +198,7 @@ def _no_connection_left(rig: Rig) -> None:
     import psycopg
 
     with psycopg.connect(str(rig.database)) as other, ThreadPoolExecutor(100) as pool:
-        other.execute("LOCK TABLE orders_watch IN ACCESS EXCLUSIVE MODE")
+        other.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
         asked = [pool.submit(rig.visitor.get, "/") for _ in range(200)]
         rig.faults += 1
         name, started = rig.place("buy", "AAPL", "1", "--limit", "200"), time.monotonic()
