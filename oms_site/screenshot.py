@@ -33,12 +33,13 @@ STORY = (
     "desk protect AAPL",
 )
 # What happens before the page of recovery is photographed: the link breaks behind an order, and while nobody listens an order of the desk
-# fills and somebody places one elsewhere. Meanwhile shares come in that no execution explains.
+# fills and somebody places one elsewhere. Before that shares have come in that no execution explains.
 TROUBLE = (
     "position DU1000417 KO 100 60.15",
+    "break",
     "client-id-taken 17 12",
     "drop-after-order",
-    "desk buy AMZN 40 --limit 180.00 --wait 0",
+    "desk sell MSFT 40 --limit 530.00 --wait 0",
     "lost",
     "quote AMD 158.00 158.10 900 900",
     "place mobile DU1000417 SPY SELL 20 limit=700",
@@ -74,6 +75,8 @@ def _tell(desk: Desk, browser: Browser, story: tuple[str, ...]) -> None:
     for line in story:
         if line == "watch":
             _watch(desk, browser)
+        elif line == "break":
+            wait_until(lambda: desk.query(BREAKS)[0][0], "the shares that nothing explains are a break", seconds=120)
         elif line == "lost":
             wait_until(lambda: desk.query("select state from orders_gateway") == [("DOWN",)], "the link is down")
         elif line.startswith("desk "):
@@ -128,7 +131,6 @@ def _photograph(desk: Desk, browser: Browser, path: Path, width: int, height: in
 def _photograph_recovery(desk: Desk, browser: Browser, path: Path) -> None:
     """What came of the trouble: the certificate of the reconciliation, and the break that somebody looks after."""
     wait_until(lambda: desk.query(RECOVERED)[0][0], "the orders and fills of the broken link are found again")
-    wait_until(lambda: desk.query(BREAKS)[0][0], "the shares that nothing explains are a break", seconds=120)
     page = _signed_in(desk, browser, 1440, 620, "light")
     page.goto(f"{desk.url}/recovery/?account={ACCOUNT}")
     page.locator("#panel-recovery").get_by_role("link", name="Take").click()

@@ -166,3 +166,26 @@ def test_what_needs_a_ready_gateway_is_off_with_the_reason_and_comes_back(desk: 
     expect(send).to_be_enabled()
     send.click()
     expect(hands.position("MSFT")).to_contain_text("protected 10")
+
+
+@pytest.mark.chromium
+def test_the_page_of_recovery_lives_and_an_act_keeps_its_name_while_it_does(desk: Desk, page: Page) -> None:
+    """The button that was pressed goes, and the one beside it neither takes its place nor its word."""
+    come_in(page, desk, "admin")
+    page.goto(f"{desk.url}/recovery/")
+    seen = page.locator("#panel-certificates li").count()
+    assert desk.control("error 17 4711 201 no such order").startswith("ok")
+    incident = page.locator("#panel-recovery li").filter(has_text="no such order")
+    take, close = incident.get_by_role("link", name="Take", exact=True), incident.get_by_role("link", name="Explain and close")
+    expect(close).to_be_visible()
+    take.click()
+    page.get_by_role("button", name="I look after it").click()
+    expect(incident).to_contain_text("you look after it")
+    expect(take).to_have_count(0)
+    close.click()
+    page.get_by_label("What explains it").fill("An order of another desk.")
+    page.get_by_role("button", name="Close it").click()
+    expect(incident).to_have_count(0)
+    assert desk.control("drop").startswith("ok")
+    expect(page.locator("#panel-gateway")).to_contain_text("READY")
+    expect(page.locator("#panel-certificates li")).to_have_count(seen + 1)

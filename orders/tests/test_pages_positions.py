@@ -169,3 +169,14 @@ def test_in_place_it_is_a_dialog_that_comes_back_with_its_faults(seats: Seats, c
     assert 'value="120"' in words(answer)
     answer = client.post(at("protect", seats), protection(), **HTMX)
     assert words(answer).startswith('<div hx-swap-oob="innerHTML:#toasts">')
+
+
+def test_a_plain_order_that_makes_room_for_a_stop_is_named_as_what_it_is(seats: Seats, client: Client) -> None:
+    seats.position("100")
+    seats.order("SELL", quantity="100", limit_price=Decimal("108"))
+    address = reverse("repair", args=[seats.account.code, seats.contract.con_id])
+    page = words(client.get(address))
+    assert "Cancelled: SELL 100 AAPL LMT 108.00" in page
+    assert "It was placed by itself, not as a target" in page
+    OrderRecord.objects.update(role=Role.TAKE_PROFIT.value)
+    assert "placed by itself" not in words(client.get(address))

@@ -26,7 +26,7 @@ from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, quantity
 from orders.rules.guardian import Finding
 from orders.rules.mending import Cancel, Change, Protect, Step, spell
-from orders.rules.terms import plain
+from orders.rules.terms import Role, plain
 
 
 @require_http_methods(["GET", "POST"])
@@ -94,7 +94,7 @@ def _shown(request: HttpRequest, account: Account, contract: Contract) -> dict[s
         return {"mend": None, "others": others, "plan": ""}
     shown, finding = chosen
     context = {"mend": shown, "others": others, "plan": spell(finding.steps), "wait": finding.wait, "button": _button(finding)}
-    return {**context, "lines": [_words(step, contract) for step in finding.steps], **_pair(request, row, finding)}
+    return {**context, "lines": _lines(finding, contract), **_pair(request, row, finding)}
 
 
 def _button(finding: Finding) -> str:
@@ -104,8 +104,13 @@ def _button(finding: Finding) -> str:
     return _("Send the cancels") if isinstance(first, Cancel) else _("Send the changes")
 
 
-def _words(step: Step, contract: Contract) -> str:
-    """One step, exactly."""
+def _lines(finding: Finding, contract: Contract) -> list[str]:
+    places = any(isinstance(step, Protect) for step in finding.steps)
+    return [_words(step, contract, makes_room=places) for step in finding.steps]
+
+
+def _words(step: Step, contract: Contract, *, makes_room: bool) -> str:
+    """One step, exactly. `makes_room`: it is taken so that new exits can follow."""
     ticks = Ticks.load()
     if isinstance(step, Protect):
         return _("Placed, once what is cancelled is gone: stop and target for %(quantity)s %(symbol)s, GTC, one cancelling the other.") % {
@@ -116,7 +121,8 @@ def _words(step: Step, contract: Contract) -> str:
     words = f"{order.side} {terms_words(order, ticks)}"
     if isinstance(step, Cancel):
         left = _(", the %s that are left of it") % quantity(order.remaining_quantity) if order.is_partially_filled else ""
-        return _("Cancelled: %s") % words + left
+        by_itself = _(". It was placed by itself, not as a target: beside a new stop it could close more than is held.")
+        return _("Cancelled: %s") % words + left + (by_itself if makes_room and order.role == Role.SINGLE else "")
     return _("Changed in place: %(order)s → %(terms)s") % {"order": words, "terms": _terms(step, contract, ticks)}
 
 
