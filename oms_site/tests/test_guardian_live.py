@@ -122,27 +122,6 @@ def test_an_order_that_is_not_at_the_broker_is_sent_again_on_a_persons_word(desk
 
 
 @pytest.mark.chromium
-def test_an_incident_is_taken_and_its_act_is_then_another(desk: Desk, page: Page, trader: Visitor) -> None:
-    """The link that was pressed has the focus; what stands in its place afterwards says what it does."""
-    come_in(page, desk, "trader1")
-    quote(desk, trader, "MSFT", MSFT, "99.99", "100.01")
-    post_order(trader, ACCOUNT, MSFT, "10")
-    newest = "select client_order_id, status from orders_orderrecord order by id desc limit 1"
-    [(order, _)] = wait_until(lambda: (rows := desk.query(newest))[0][1] == "FILLED" and rows, "it is filled")
-    assert desk.control("fill last 4").startswith("ok")
-    page.goto(f"{desk.url}/recovery/")
-    incident = page.locator("[id^=incident-]", has=page.locator(f"[href*='{order}']"))
-    incident.get_by_role("link", name="Take").click()
-    page.get_by_role("button", name="I look after it").click()
-    expect(incident).to_contain_text("you look after it")
-    expect(incident.get_by_role("link")).to_have_text(["Show", "Explain and close"])
-    incident.get_by_role("link", name="Explain and close").click()
-    page.locator("dialog [name=reason]").fill("The exchange filled more than was asked.")
-    page.locator("dialog button.primary").click()
-    expect(incident).to_have_count(0)
-
-
-@pytest.mark.chromium
 def test_what_needs_a_ready_gateway_is_off_with_the_reason_and_comes_back(desk: Desk, page: Page, trader: Visitor) -> None:
     hands = come_in(page, desk, "trader1")
     quote(desk, trader, "MSFT", MSFT, "99.99", "100.01")
