@@ -150,13 +150,16 @@ class Checking:
         return frozenset(due)
 
     async def _settled(self, snapshot: Snapshot) -> tuple[Reconciled, bool]:
-        """Sends the snapshot into the book at its place among the reports, and waits for what became of it."""
+        """Sends the snapshot into the book at its place among the reports, and waits for what became of it.
+
+        At once: whatever is heard after a list and entered before it would be undone by it.
+        """
         here = self._here
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        here.connector.inbox.put(Posted(replace(snapshot, accounts=here.accounts), settled), must_fit=True)
         highest = max((r.key.ib_order_id for r in snapshot.reports if isinstance(r, OpenOrderReported)), default=0)
         if 0 < highest < MOST_ORDER_ID:  # an id of another client counts too, once we have seen it (IB: code 103)
             await here.book(outbox.raise_order_id_mark, highest, here.now)
-        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        here.connector.inbox.put(Posted(replace(snapshot, accounts=here.accounts), settled), must_fit=True)
         return await settled
 
     def _judge(self, snapshot: Snapshot, agree: bool) -> None:
