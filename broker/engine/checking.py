@@ -102,7 +102,7 @@ class Checking:
         if here.epoch == epoch:
             self._judge(snapshot, agree)
             self._open()
-            await self._certify(comparison, snapshot, result)
+            await self._certify(comparison, questions <= snapshot.complete, result)
         here.ask(result.ask)
         self._positions_seconds = DIFFERING_SECONDS if result.positions.differing else POSITIONS_SECONDS
         self._schedule_doubts(result, whole=questions == EVERYTHING)
@@ -120,12 +120,14 @@ class Checking:
         self._way_back.reason = here.way_back
         return self._way_back
 
-    async def _certify(self, comparison: Comparison, snapshot: Snapshot, result: Reconciled) -> None:
-        """A certificate of every way back that led to READY, and of every other check that told the book something."""
+    async def _certify(self, comparison: Comparison, complete: bool, result: Reconciled) -> None:
+        """A certificate of every way back that led to READY, and of every other check that told the book something.
+
+        `complete`: every list that was asked for was told to its end.
+        """
         here = self._here
         is_way_back = comparison is self._way_back
         if self._is_told if is_way_back else result.found:
-            complete = snapshot.complete >= EVERYTHING if is_way_back else True
             await here.book(recovery.certify, comparison, complete=complete, now=here.now, fence=here.fence)
             if is_way_back:
                 self._way_back = None

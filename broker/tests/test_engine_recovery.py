@@ -89,6 +89,18 @@ async def test_a_quiet_check_leaves_none_and_one_that_found_something_does(desk:
     assert (await desk.do(Execution.objects.get)).order_id == order.pk
 
 
+async def test_a_check_whose_list_had_no_end_is_not_called_complete(gateway: SimulatedGateway, book_thread: BookThread) -> None:
+    async with running_desk(gateway, book_thread, patience=0.5) as desk:
+        order = await desk.place("place_limit_order", limit_price=D("230.00"))
+        await desk.order_is(order, "WORKING")
+        await desk.command("forget-fills")
+        await desk.command("mute execDetailsEnd")
+        await desk.command("quote AAPL 229.00 229.10")
+        await desk.pass_time(11)
+        row = await certificate(desk, "A check of")
+        assert (row.fills_recovered, row.is_complete) == (1, False)
+
+
 async def test_a_position_that_no_execution_explains_restricts_its_account(desk: Desk) -> None:
     await desk.order_is(await desk.place(), "FILLED")
     row = await desk.until(lambda: Position.objects.filter(quantity=100).first())
