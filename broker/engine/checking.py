@@ -102,7 +102,7 @@ class Checking:
         if here.epoch == epoch:
             self._judge(snapshot, agree)
             self._open()
-            await self._certify(comparison, snapshot, result)
+            await self._certify(comparison, questions <= snapshot.complete, result)
         here.ask(result.ask)
         self._positions_seconds = DIFFERING_SECONDS if result.positions.differing else POSITIONS_SECONDS
         self._schedule_doubts(result, whole=questions == EVERYTHING)
@@ -120,12 +120,14 @@ class Checking:
         self._way_back.reason = here.way_back
         return self._way_back
 
-    async def _certify(self, comparison: Comparison, snapshot: Snapshot, result: Reconciled) -> None:
-        """A certificate of every way back that led to READY, and of every other check that told the book something."""
+    async def _certify(self, comparison: Comparison, complete: bool, result: Reconciled) -> None:
+        """A certificate of every way back that led to READY, and of every other check that told the book something.
+
+        `complete`: every list that was asked for was told to its end.
+        """
         here = self._here
         is_way_back = comparison is self._way_back
         if self._is_told if is_way_back else result.found:
-            complete = snapshot.complete >= EVERYTHING if is_way_back else True
             await here.book(recovery.certify, comparison, complete=complete, now=here.now, fence=here.fence)
             if is_way_back:
                 self._way_back = None
@@ -150,13 +152,16 @@ class Checking:
         return frozenset(due)
 
     async def _settled(self, snapshot: Snapshot) -> tuple[Reconciled, bool]:
-        """Sends the snapshot into the book at its place among the reports, and waits for what became of it."""
+        """Sends the snapshot into the book at its place among the reports, and waits for what became of it.
+
+        At once: whatever is heard after a list and entered before it would be undone by it.
+        """
         here = self._here
+        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        here.connector.inbox.put(Posted(replace(snapshot, accounts=here.accounts), settled), must_fit=True)
         highest = max((r.key.ib_order_id for r in snapshot.reports if isinstance(r, OpenOrderReported)), default=0)
         if 0 < highest < MOST_ORDER_ID:  # an id of another client counts too, once we have seen it (IB: code 103)
             await here.book(outbox.raise_order_id_mark, highest, here.now)
-        settled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        here.connector.inbox.put(Posted(replace(snapshot, accounts=here.accounts), settled), must_fit=True)
         return await settled
 
     def _judge(self, snapshot: Snapshot, agree: bool) -> None:

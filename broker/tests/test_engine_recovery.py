@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
+from broker.engine import hearing
 from broker.simulator.server import SimulatedGateway
 from broker.tests.running import BookThread, Desk, running_desk
-from orders.models import Certificate, Execution, Incident, Limit, OrderRecord, Position
+from orders import outbox
+from orders.models import Certificate, Event, Execution, Incident, Limit, OrderRecord, Position
 from orders.rules.limits import REDUCE_ONLY
+from orders.rules.reports import Question
 from orders.rules.terms import GatewayState
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +104,18 @@ async def test_a_quiet_check_leaves_none_and_one_that_found_something_does(desk:
     assert (await desk.do(Execution.objects.get)).order_id == order.pk
 
 
+async def test_a_check_whose_list_had_no_end_is_not_called_complete(gateway: SimulatedGateway, book_thread: BookThread) -> None:
+    async with running_desk(gateway, book_thread, patience=0.5) as desk:
+        order = await desk.place("place_limit_order", limit_price=D("230.00"))
+        await desk.order_is(order, "WORKING")
+        await desk.command("forget-fills")
+        await desk.command("mute execDetailsEnd")
+        await desk.command("quote AAPL 229.00 229.10")
+        await desk.pass_time(11)
+        row = await certificate(desk, "A check of")
+        assert (row.fills_recovered, row.is_complete) == (1, False)
+
+
 async def test_a_position_that_no_execution_explains_restricts_its_account(desk: Desk) -> None:
     await desk.order_is(await desk.place(), "FILLED")
     row = await desk.until(lambda: Position.objects.filter(quantity=100).first())
@@ -129,3 +145,28 @@ async def test_what_was_held_before_the_book_needs_no_explaining(gateway: Simula
         await desk.until(lambda: not here.to_check and here.connector.silence < 1)
         assert not await desk.do(Position.objects.filter(differs_checks__gt=0).exists)
         assert not await desk.do(OrderRecord.objects.filter(needs_attention=True).exists)
+
+
+async def test_what_is_heard_after_a_list_is_not_undone_by_it(desk: Desk) -> None:
+    await desk.order_is(await desk.place(), "FILLED")
+    await desk.until(lambda: Position.objects.filter(quantity=100).exists())
+    await desk.order_is(await desk.place("place_limit_order", limit_price=D("200.00")), "WORKING")
+    here, enter, steps = desk.engine.situation, desk.engine.situation.book, []
+
+    async def enter_slowly(function: Any, *args: Any, **named: Any) -> Any:
+        if function is outbox.raise_order_id_mark and not steps:  # the book is busy, and meanwhile the position moves
+            steps.append("moved")
+            await desk.command("position DU1000417 AAPL 150 230")
+            await desk.until(lambda: Position.objects.filter(quantity=150).exists())
+        answer = await enter(function, *args, **named)
+        if function is hearing._settle:
+            steps.append("settled")
+        return answer
+
+    await desk.until(lambda: not here.to_check)
+    here.book = enter_slowly  # type: ignore[method-assign]
+    here.ask(Question)
+    await desk.until(lambda: "moved" in steps and "settled" in steps)
+    await desk.until(lambda: Position.objects.filter(quantity=150).exists())
+    texts = await desk.do(lambda: list(Event.objects.filter(kind="position.reported").values_list("text", flat=True)))
+    assert texts == ["AAPL: none → 100", "AAPL: 100 → 150"]
