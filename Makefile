@@ -11,7 +11,7 @@ TESTS ?=
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint faults bench simulate screenshot requirements clean
+.PHONY: help run test lint faults bench simulate soak screenshot requirements clean
 
 help:
 	@echo "make run           start the desk on this machine: http://127.0.0.1:$${PORT:-8000}"
@@ -20,6 +20,7 @@ help:
 	@echo "make faults        kill, freeze and starve real processes, and print what became of the orders (FAULTS='--rows A6,D1b')"
 	@echo "make bench         measure it"
 	@echo "make simulate      live through SEEDS=200 days with faults and judge each (SEED=7 tells one of them as a story)"
+	@echo "make soak          keep a desk busy for HOURS=24 and see whether memory, files or threads grow"
 	@echo "make screenshot    take the pictures of the README anew"
 	@echo "make requirements  compile requirements*.txt from pyproject.toml"
 	@echo "make clean         remove .venv and what the tools left; the data folder stays"
@@ -42,6 +43,9 @@ bench: $(DEV_READY)
 
 simulate: $(DEV_READY)
 	$(BIN)/python -m oms_site.simulation $(if $(SEED),--seed $(SEED) --trace,--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1))
+
+soak: $(DEV_READY)
+	$(BIN)/python -m oms_site.soak --hours $(or $(HOURS),24)
 
 screenshot: $(DEV_READY)
 	$(BIN)/python -m oms_site.screenshot

@@ -208,7 +208,7 @@ ELSEWHERE = {
 NOT_PROVEN = {
     # fault -> what of it nobody has seen
     "C25": "exits that the broker accepted before it refused their entry: the simulated exchange looks at the entry first",
-    "H2": "nothing of it: nobody has run a desk for 24 hours and watched its memory",
+    "H2": "the whole day: `make soak HOURS=24` lives through it and judges it, and nobody has run it for so long yet",
 }
 
 
