@@ -250,12 +250,19 @@ class Fact:
 
     def set(self, row: Model, **fields: Any) -> bool:
         """Sets fields of a row and saves them; fields that already have the value are left out. True where anything changed."""
+        return self._set(row, fields, new_version=True)
+
+    def note(self, row: Model, **fields: Any) -> bool:
+        """The same, for what stands beside the facts of a row: its `seq` stays that of the facts."""
+        return self._set(row, fields, new_version=False)
+
+    def _set(self, row: Model, fields: dict[str, Any], *, new_version: bool) -> bool:
         changed = [name for name, value in fields.items() if getattr(row, name) != value]
         if not changed:
             return False
         for name in changed:
             setattr(row, name, fields[name])
-        if self._version(row):
+        if new_version and self._version(row):
             changed.append("seq")
         row.save(update_fields=changed)
         self._carry(row, [row._meta.get_field(name).attname for name in changed])
