@@ -118,10 +118,12 @@ def book(at: datetime) -> Iterator[OpenBook]:
 
 
 def _wait_at_most(seconds: float) -> None:
-    """What is left of the patience for another process's lock, where waiting for our own threads has cost some of it."""
-    if seconds < PATIENCE - 0.1:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {max(round(seconds * 1000), 100)}")
+    """What is left of the patience for another process's lock, where waiting for our own threads has cost some of it.
+
+    Said each time: the connection would keep what a long wait has left for the next one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {max(round(seconds * 1000), 100)}")
 
 
 @dataclass
