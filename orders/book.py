@@ -118,10 +118,12 @@ def book(at: datetime) -> Iterator[OpenBook]:
 
 
 def _wait_at_most(seconds: float) -> None:
-    """What is left of the patience for another process's lock, where waiting for our own threads has cost some of it."""
-    if seconds < PATIENCE - 0.1:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {max(round(seconds * 1000), 100)}")
+    """What is left of the patience for another process's lock, where waiting for our own threads has cost some of it.
+
+    Said each time: the connection would keep what a long wait has left for the next one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {max(round(seconds * 1000), 100)}")
 
 
 @dataclass
@@ -250,12 +252,19 @@ class Fact:
 
     def set(self, row: Model, **fields: Any) -> bool:
         """Sets fields of a row and saves them; fields that already have the value are left out. True where anything changed."""
+        return self._set(row, fields, new_version=True)
+
+    def note(self, row: Model, **fields: Any) -> bool:
+        """The same, for what stands beside the facts of a row: its `seq` stays that of the facts."""
+        return self._set(row, fields, new_version=False)
+
+    def _set(self, row: Model, fields: dict[str, Any], *, new_version: bool) -> bool:
         changed = [name for name, value in fields.items() if getattr(row, name) != value]
         if not changed:
             return False
         for name in changed:
             setattr(row, name, fields[name])
-        if self._version(row):
+        if new_version and self._version(row):
             changed.append("seq")
         row.save(update_fields=changed)
         self._carry(row, [row._meta.get_field(name).attname for name in changed])

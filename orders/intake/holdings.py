@@ -153,7 +153,7 @@ def _differs(b: OpenBook, row: Position, difference: Decimal) -> bool:
             row.differs_since, row.differs_checks = since, checks
             fact.add(row)
         else:
-            fact.set(row, differs_since=since, differs_checks=min(checks, MOST_COUNTED))
+            fact.note(row, differs_since=since, differs_checks=min(checks, MOST_COUNTED))  # the report is as old as it was
         if breaks:
             restrict(fact, row.account, REDUCE_ONLY, BY_THE_CHECK + text)
             named = {"kind": POSITION_DIFFERS, "account": row.account, "contract": row.contract}

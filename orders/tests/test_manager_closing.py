@@ -6,13 +6,15 @@ from decimal import Decimal as D
 
 import pytest
 
-from orders import outbox
+from orders import intake, outbox
 from orders.errors import Refused
-from orders.models import BrokerCommand, OrderRecord
+from orders.holdings import Sums
+from orders.models import BrokerCommand, OrderRecord, Position
 from orders.rules.commands import CancelOrder, PlaceOrder
 from orders.rules.lifecycle import OrderStatus
+from orders.rules.reports import PositionReported, Question, Snapshot
 from orders.rules.terms import CommandState, Role
-from orders.tests.desk_of_one import Wire
+from orders.tests.desk_of_one import CLIENT, Wire
 from orders.tests.factories import a_key, make_limit, make_position
 
 pytestmark = pytest.mark.django_db
@@ -207,3 +209,23 @@ def test_the_step_survives_the_worker(wire: Wire) -> None:
     wire.gone(stop, target)
     assert [frame.client_order_id for frame in placed(wire)] == [order.client_order_id]
     assert BrokerCommand.objects.get(order=order).state == CommandState.SENT
+
+
+def test_a_position_that_its_executions_do_not_explain_closes_no_more_than_both_say(wire: Wire) -> None:
+    hold(wire)
+    sums = Sums()
+
+    def listed() -> Position:
+        """A complete list, half a minute later, that does not know of the newest execution."""
+        wire.pass_time(30)
+        told = PositionReported(wire.account.code, wire.facts(), D(100), D(100))
+        taken = Snapshot(wire.now, CLIENT, frozenset({Question.POSITIONS}), (told,))
+        intake.reconcile(taken, now=wire.now, fence=wire.fence, sums=sums)
+        return Position.objects.get()
+
+    assert listed().differs_checks == 0
+    [sold] = wire.sent(wire.sell("40"))
+    wire.fill(sold, 40)
+    assert listed().differs_checks == 1
+    close(wire)
+    assert [frame.terms.quantity for frame in placed(wire)] == [D(60)], "100 would sell 40 short, if the execution is right"

@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal as D
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from orders import book as book_module
 from orders import lease, outbox
 from orders.errors import Refused
 from orders.manager import OrderManager
@@ -207,3 +210,16 @@ def test_the_same_on_postgresql() -> None:
     )
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     assert "deselected" in run.stdout  # what holds on the embedded database only was left out: it was PostgreSQL indeed
+
+
+def test_a_long_wait_for_the_book_shortens_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("only the embedded database has a patience of its own for each connection")
+    make_book()
+    patience = []
+    for waited in (4.0, 0.0):
+        moments = count(100.0, waited)
+        monkeypatch.setattr(book_module, "clocks", SimpleNamespace(monotonic=lambda moments=moments: next(moments)))
+        with book_module.book(at=NOW), connection.cursor() as cursor:
+            patience.append(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
+    assert patience == [1000, 5000]
