@@ -101,8 +101,8 @@ class Wire:
                 try:
                     sink.sendall(passed)
                     if is_cut:
+                        self.cuts += 1  # before anybody can notice
                         _reset(source, sink)
-                        self.cuts += 1
                         return
                 except OSError:
                     _reset(source)

@@ -18,7 +18,7 @@ from oms_site.tests.servers import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-CHOSEN = {SQLITE: ("A3", "A6", "A13b", "A15a", "D1b"), POSTGRES: ("A8", "D4", "D10a")}
+CHOSEN = {SQLITE: ("A3", "A6", "A13b", "A15d", "B11", "D1b", "F6"), POSTGRES: ("A8", "B2", "D4", "D10a", "F16")}
 
 
 def run(name: str, folder: Path, server: PostgresServer | None, blocker: Any) -> None:
