@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from orders import signals
 from orders.intake import names, status
 from orders.intake.work import Change, Work, clip, stored
@@ -23,6 +25,9 @@ from orders.rules.reports import CommissionReported, ExecutionReported, Question
 from orders.rules.terms import plain
 
 SOUGHT_AFTER, SOUGHT_FOR = timedelta(seconds=30), timedelta(days=1)
+LISTED_FOR = timedelta(days=8)
+"""No list of executions reaches back further: IB's is of today, and of a week where TWS is set so."""
+
 ONE_CHECK = timedelta(seconds=12)
 """A little more than from one check of the open orders to the next, which is when it is looked for."""
 
@@ -228,9 +233,10 @@ def _first_quantity(order: OrderRecord) -> Decimal:
 def costs_are_due(now: datetime) -> bool:
     """Whether the list of executions is worth reading for a commission that was never told: half a minute after the fill was heard, and
     again when twice as much time has passed, for a day. Only the list brings it, and some brokers name no cost at all."""
-    told = CommissionReport.objects.values("exec_id")
-    recent = Execution.objects.filter(counts=True, received_at__gt=now - SOUGHT_FOR, received_at__lte=now - SOUGHT_AFTER)
-    heard = recent.exclude(quantity=0).exclude(exec_id__in=told).values_list("received_at", flat=True)
+    told = CommissionReport.objects.filter(exec_id=OuterRef("exec_id"))  # not NOT IN: PostgreSQL would read all of them for each execution
+    listed = Execution.objects.filter(executed_at__gt=now - LISTED_FOR)  # which has an index, and leaves out the years before
+    recent = listed.filter(counts=True, received_at__gt=now - SOUGHT_FOR, received_at__lte=now - SOUGHT_AFTER)
+    heard = recent.exclude(quantity=0).exclude(Exists(told)).values_list("received_at", flat=True)
     return any(_is_turn(now - at) for at in heard)
 
 

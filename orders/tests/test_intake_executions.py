@@ -7,11 +7,13 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orders.book import book
-from orders.intake.executions import split
+from orders.intake.executions import costs_are_due, split
 from orders.models import CommissionReport, Event, Execution, Feed, Incident, OcaGroup, OrderRecord
 from orders.models.book import Source
 from orders.rules.lifecycle import OrderStatus
@@ -273,6 +275,20 @@ def test_a_commission_may_come_first_and_may_be_revised(desk: Desk) -> None:
     desk.tell(CommissionReported("a.1.01", Decimal("1.25"), "USD", Decimal("7")))
     row = CommissionReport.objects.get()
     assert (row.amount, row.realized_pnl) == (Decimal("1.25"), 7)
+
+
+def test_costs_that_were_never_told_are_due_half_a_minute_later(desk: Desk) -> None:
+    order = desk.order(S.WORKING)
+    desk.tell(desk.fill(order, "a.1.01", "40"), desk.fill(order, "a.2.01", "60"))
+    desk.tell(CommissionReported("a.1.01", Decimal("1.25"), "USD"))
+    assert not costs_are_due(desk.now)
+    assert costs_are_due(desk.later(31))
+    with CaptureQueriesContext(connection) as asked:
+        desk.tell(CommissionReported("a.2.01", Decimal("1.25"), "USD"))
+        assert not costs_are_due(desk.now)
+    [query] = [one["sql"] for one in asked if "received_at" in one["sql"] and "EXISTS" in one["sql"]]
+    assert "NOT IN" not in query, "PostgreSQL reads every commission for each execution then, which no time limit allows"
+    assert "executed_at" in query, "by its index, or years of executions are read"
 
 
 def test_a_commission_of_an_unknown_execution_belongs_to_no_account(desk: Desk) -> None:
