@@ -51,7 +51,7 @@ ROOMS = {
 }
 LAYERED = ("orders", "broker", "oms_site")
 # Programs that try the desk as a whole, from outside: no part of it, and imported by nothing of it.
-TOOLS = {("oms_site", "bench"), ("oms_site", "screenshot"), ("oms_site", "simulation"), ("oms_site", "faults")}
+TOOLS = {("oms_site", "bench"), ("oms_site", "soak"), ("oms_site", "screenshot"), ("oms_site", "simulation"), ("oms_site", "faults")}
 MANAGER_WRITES = {"create", "acreate", "delete", "adelete", "update", "aupdate"}
 WRITES = {"save", "asave", "bulk_create", "bulk_update", "get_or_create", "update_or_create", "abulk_create", "aget_or_create"}
 
