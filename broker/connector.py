@@ -291,7 +291,7 @@ class IBKRConnector:
             return self.modify_order
         if first.oca_group and not first.parent_ib_order_id:
             return self.place_oca_group
-        return self.place_stop_order if first.terms.order_type.has_stop else self.place_market_order
+        return self.place_stop_order if first.terms.order_type.has_trigger else self.place_market_order
 
     def _send(self, unit: Unit) -> None:
         """The one writer. Everything that can fail is done before the first byte; then the frames go out in one burst."""

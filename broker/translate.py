@@ -13,7 +13,7 @@ import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
 
-from ib_async import CommissionReport, Contract, Execution, Order, OrderState
+from ib_async import CommissionReport, Contract, Execution, Order, OrderState, TagValue
 from ib_async.util import UNSET_INTEGER, parseIBDatetime
 
 from orders.rules.commands import ContractSpec, ModifyOrder, PlaceOrder
@@ -27,12 +27,22 @@ from orders.rules.reports import (
     OrderStatusReported,
     PositionReported,
 )
-from orders.rules.terms import MAX_SIGNIFICANT_DIGITS, OrderTerms, OrderType, Side, TimeInForce, plain
+from orders.rules.terms import (
+    MAX_SIGNIFICANT_DIGITS,
+    AdaptivePriority,
+    OrderTerms,
+    OrderType,
+    Side,
+    TimeInForce,
+    TriggerMethod,
+    plain,
+)
 
 log = logging.getLogger(__name__)
 
 LARGEST_ID = 2**63 - 1  # perm ids are longs
 LONGEST_EXEC_ID = 64
+ADAPTIVE = "Adaptive"
 PLACES = Decimal("0.00000001")  # the columns of the book keep eight
 _EXACT = Context(prec=MAX_SIGNIFICANT_DIGITS)
 _WIDE = Context(prec=40)
@@ -147,9 +157,37 @@ def ib_terms(terms: OrderTerms, account: str) -> Order:
     order.totalQuantity = plain(terms.quantity)  # type: ignore[assignment]  # the library writes a text as it is
     if terms.order_type.has_limit:
         order.lmtPrice = plain(_priced(terms.limit_price, "limit price"))  # type: ignore[assignment]
-    if terms.order_type.has_stop:
+    if terms.order_type.has_trigger:
         order.auxPrice = plain(_priced(terms.stop_price, "stop price"))  # type: ignore[assignment]
+    if terms.order_type.trails:
+        _trail(order, terms)
+    if terms.good_till is not None:
+        order.goodTillDate = ib_moment(terms.good_till)
+    if terms.good_after is not None:
+        order.goodAfterTime = ib_moment(terms.good_after)
+    order.allOrNone, order.hidden, order.triggerMethod = terms.all_or_none, terms.hidden, int(terms.trigger_method)
+    if terms.display_size is not None:
+        order.displaySize = int(terms.display_size)
+    if terms.adaptive is not AdaptivePriority.NONE:
+        order.algoStrategy, order.algoParams = ADAPTIVE, [TagValue("adaptivePriority", terms.adaptive.value)]
     return order
+
+
+def _trail(order: Order, terms: OrderTerms) -> None:
+    """A trailing stop: its distance as an amount (auxPrice) or in percent, never both, and where it begins, where that is given."""
+    if terms.trail_percent is not None:
+        order.trailingPercent = plain(terms.trail_percent)  # type: ignore[assignment]
+    else:
+        order.auxPrice = plain(_priced(terms.trail_amount, "trailing amount"))  # type: ignore[assignment]
+    if terms.stop_price is not None:
+        order.trailStopPrice = plain(terms.stop_price)  # type: ignore[assignment]
+    if terms.order_type is OrderType.TRAIL_LIMIT:
+        order.lmtPriceOffset = plain(_priced(terms.limit_offset, "limit offset"))  # type: ignore[assignment]
+
+
+def ib_moment(moment: datetime) -> str:
+    """A moment as IB takes it without asking which zone is meant: UTC with a dash ("20261125-18:30:00")."""
+    return moment.astimezone(UTC).strftime("%Y%m%d-%H:%M:%S")
 
 
 def _priced(price: Decimal | None, name: str) -> Decimal:
@@ -212,18 +250,59 @@ def order_terms(order: Order) -> OrderTerms | None:
     quantity = number(order.totalQuantity)
     if not quantity:  # a completed order may come with a quantity of 0
         return None
-    limit_price, stop_price = number(order.lmtPrice), number(order.auxPrice)
-    if (order_type.has_limit and limit_price is None) or (order_type.has_stop and stop_price is None):
+    prices = _prices(order, order_type)
+    if prices is None:
         return None
     return OrderTerms(
         side=side,
         order_type=order_type,
         quantity=quantity,
-        limit_price=limit_price if order_type.has_limit else None,
-        stop_price=stop_price if order_type.has_stop else None,
         time_in_force=time_in_force,
         outside_rth=bool(order.outsideRth),
+        good_till=moment(order.goodTillDate) if time_in_force is TimeInForce.GTD else None,
+        good_after=moment(order.goodAfterTime),
+        all_or_none=bool(order.allOrNone),
+        hidden=bool(order.hidden),
+        display_size=number(order.displaySize) or None,
+        trigger_method=_trigger_method(order.triggerMethod),
+        adaptive=_adaptive(order),
+        **prices,
     )
+
+
+def _prices(order: Order, order_type: OrderType) -> dict[str, Decimal | None] | None:
+    """The prices that belong to the type; None where one that it cannot do without is missing."""
+    limit_price, aux_price = number(order.lmtPrice), number(order.auxPrice)
+    prices: dict[str, Decimal | None] = {}
+    if order_type.has_limit:
+        prices["limit_price"] = limit_price
+    if order_type.has_trigger:
+        prices["stop_price"] = aux_price
+    if None in prices.values():
+        return None
+    if order_type.trails:
+        percent = number(order.trailingPercent) or None
+        distance = {"trail_percent": percent} if percent else {"trail_amount": aux_price or None}
+        if None in distance.values():
+            return None
+        prices |= {"stop_price": number(order.trailStopPrice) or None, **distance}
+        if order_type is OrderType.TRAIL_LIMIT:
+            prices["limit_offset"] = number(order.lmtPriceOffset)
+    return prices
+
+
+def _trigger_method(value: int) -> TriggerMethod:
+    try:
+        return TriggerMethod(value)
+    except ValueError:
+        return TriggerMethod.DEFAULT
+
+
+def _adaptive(order: Order) -> AdaptivePriority:
+    if order.algoStrategy != ADAPTIVE:
+        return AdaptivePriority.NONE
+    values = [tag.value for tag in order.algoParams or () if tag.tag == "adaptivePriority"]
+    return AdaptivePriority(values[0]) if values and values[0] in set(AdaptivePriority) else AdaptivePriority.NORMAL
 
 
 def order_status(

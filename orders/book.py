@@ -37,9 +37,11 @@ from orders.models import (
     Feed,
     Gateway,
     Incident,
+    InstrumentRule,
     Limit,
     OrderRecord,
     Position,
+    Sweep,
 )
 from orders.models.book import Source
 from orders.rules.terms import plain
@@ -227,6 +229,8 @@ _TOPICS: dict[type[Model], Callable[[Any], tuple[str, int, int | None, int | Non
     Account: lambda row: ("account", row.pk, row.pk, None),
     AccountAccess: lambda row: ("access", row.pk, None, row.user_id),
     Limit: lambda row: ("limit", row.pk, row.account_id, row.user_id),
+    InstrumentRule: lambda row: ("limit", row.pk, row.account_id, row.user_id),
+    Sweep: lambda row: ("sweep", row.pk, row.account_id, None),
     Incident: lambda row: ("incident", row.pk, row.account_id, None),
     Gateway: lambda row: ("gateway", row.pk, None, None),
     Certificate: lambda row: ("certificate", row.pk, None, None),

@@ -18,8 +18,11 @@ from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus, Verdict, jud
 from orders.rules.terms import CommandState
 from orders.signals import order_cancelled, order_error, tell
 
-SCHEMA_VERSION = 1
-"""The shape of the command rows this code writes and understands."""
+SCHEMA_VERSION = 2
+"""The shape of the command rows this code writes: 2 may say what kinds of terms 1 had no word for."""
+
+KNOWN_SCHEMAS = frozenset({1, 2})
+"""The shapes it understands."""
 
 
 def new_name(now: datetime) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from broker.engine.situation import Situation, rung
@@ -22,7 +21,7 @@ from orders.models import Book, Contract, MarketRule
 from orders.models.market import Inquiry
 from orders.rules.commands import ContractSpec
 from orders.rules.reports import ContractDetailed, QuoteReported, Value
-from orders.rules.terms import GatewayState, OrderTerms, OrderType, Side
+from orders.rules.terms import GatewayState, terms_from_json
 
 log = logging.getLogger(__name__)
 
@@ -161,19 +160,9 @@ class Asking:
         here = self._here
         if here.state is not GatewayState.READY:
             raise GatewayUnavailable(f"The gateway is {here.state}.")
-        terms = OrderTerms(
-            side=Side(arguments["side"]),
-            order_type=OrderType(arguments["order_type"]),
-            quantity=Decimal(str(arguments["quantity"])),
-            limit_price=_price(arguments.get("limit_price")),
-            stop_price=_price(arguments.get("stop_price")),
-        )
+        terms = terms_from_json(arguments["terms"])
         order_id = await here.book(_take_order_id, here.now)
         return await here.connector.questions.what_if(order_id, contract, terms, str(arguments["account"]))
-
-
-def _price(text: Any) -> Decimal | None:
-    return None if text in (None, "") else Decimal(str(text))
 
 
 def _contract_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

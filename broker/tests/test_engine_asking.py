@@ -14,6 +14,7 @@ from broker.tests.running import BookThread, Desk, running_desk
 from orders import inquiries
 from orders.models import AccountValue, Contract, Inquiry, MarketRule, OrderRecord, Position, PositionValue, Quote
 from orders.models.market import Inquiry as Question
+from orders.rules.terms import OrderTerms, OrderType, Side, terms_to_json
 
 pytestmark = pytest.mark.django_db
 Kind = Question.Kind
@@ -54,10 +55,7 @@ async def test_a_preview_places_nothing_and_takes_an_order_id_of_its_own(desk: D
         Kind.WHAT_IF,
         con_id=desk.contract.con_id,
         account="DU1000417",
-        side="BUY",
-        order_type="LMT",
-        quantity="100",
-        limit_price="230",
+        terms=terms_to_json(OrderTerms(Side.BUY, OrderType.LIMIT, D(100), limit_price=D(230))),
     )
     assert row.state == "answered", row.error
     assert D(row.answer["initial_margin_change"]) > 0

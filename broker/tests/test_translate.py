@@ -121,7 +121,14 @@ def test_an_open_order_comes_back_in_our_words() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"orderType": "TRAIL"}, {"tif": "IOC"}, {"action": "SSHORT"}, {"totalQuantity": UNSET_DOUBLE}, {"lmtPrice": UNSET_DOUBLE}],
+    [
+        {"orderType": "REL"},
+        {"tif": "AUC"},
+        {"orderType": "TRAIL"},
+        {"action": "SSHORT"},
+        {"totalQuantity": UNSET_DOUBLE},
+        {"lmtPrice": UNSET_DOUBLE},
+    ],
 )
 def test_terms_that_we_have_no_word_for_are_none(fields: dict[str, object]) -> None:
     report = translate.open_order(7, Contract(conId=1), echo(**fields), OrderState(status="Submitted"))

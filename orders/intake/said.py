@@ -14,7 +14,7 @@ from orders.intake.work import Change, clip, stored
 from orders.models.book import Source
 from orders.rules.lifecycle import Evidence, OrderStatus
 from orders.rules.reports import OpenOrderReported, OrderCompleted, OrderStatusReported, Question
-from orders.rules.terms import CommandKind, CommandState, OrderTerms, plain, terms_from_json
+from orders.rules.terms import CommandKind, CommandState, OrderTerms, plain, term_columns, terms_from_json
 
 Told = OrderStatusReported | OpenOrderReported | OrderCompleted
 
@@ -80,15 +80,7 @@ def take_terms(change: Change, terms: OrderTerms) -> None:
 
 def term_values(terms: OrderTerms) -> dict[str, Any]:
     """The terms as columns of an order."""
-    return {
-        "side": terms.side.value,
-        "order_type": terms.order_type.value,
-        "quantity": stored(terms.quantity),
-        "limit_price": None if terms.limit_price is None else stored(terms.limit_price),
-        "stop_price": None if terms.stop_price is None else stored(terms.stop_price),
-        "time_in_force": terms.time_in_force.value,
-        "outside_rth": terms.outside_rth,
-    }
+    return {name: stored(value) if isinstance(value, Decimal) else value for name, value in term_columns(terms).items()}
 
 
 def _say(value: Any) -> str:

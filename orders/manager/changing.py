@@ -23,7 +23,18 @@ from orders.models import Account, BrokerCommand, BrokerId, Contract, Gateway, O
 from orders.models.book import Source
 from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import WORKING, OrderStatus
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, Role, Side, TimeInForce, plain, terms_to_json
+from orders.rules.terms import (
+    OPEN_COMMANDS,
+    CommandKind,
+    CommandState,
+    OrderTerms,
+    Role,
+    Side,
+    TimeInForce,
+    plain,
+    term_columns,
+    terms_to_json,
+)
 from orders.rules.tickets import TicketError, check_exits, check_terms
 from orders.steps import SCHEMA_VERSION, new_name, settle, withdraw
 
@@ -130,13 +141,7 @@ def _keep_exits_sound(order: OrderRecord, terms: OrderTerms) -> None:
 
 def _change_now(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> None:
     with b.event("order.changed", source=Source.USER, actor=user, order=order, text="Changed before it was sent.") as fact:
-        fact.set(
-            order,
-            quantity=terms.quantity,
-            limit_price=terms.limit_price,
-            stop_price=terms.stop_price,
-            time_in_force=terms.time_in_force.value,
-        )
+        fact.set(order, **term_columns(terms))
 
 
 def _ask_for(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> BrokerCommand:

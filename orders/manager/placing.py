@@ -19,7 +19,7 @@ from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord
 from orders.models.book import Source
 from orders.rules.pricing import kept, stop_and_target
-from orders.rules.terms import CommandKind, OcaType, OrderTerms, OrderType, Role, TimeInForce, plain
+from orders.rules.terms import CommandKind, OcaType, OrderTerms, OrderType, Role, TimeInForce, plain, term_columns
 from orders.rules.tickets import BracketTicket, OcaExitTicket, TicketError, check_bracket, check_number, check_oca_exit, check_terms
 from orders.signals import order_placed, tell
 from orders.steps import SCHEMA_VERSION, new_name
@@ -208,13 +208,7 @@ def draft_orders(b: OpenBook, placing: Placing, members: Sequence[Member]) -> li
             client_order_id=f"DB{b.row.install}-{new_name(b.now)}",
             account=placing.account,
             contract=placing.contract,
-            side=terms.side.value,
-            order_type=terms.order_type.value,
-            quantity=terms.quantity,
-            limit_price=terms.limit_price,
-            stop_price=terms.stop_price,
-            time_in_force=terms.time_in_force.value,
-            outside_rth=terms.outside_rth,
+            **term_columns(terms),
             role=member.role.value,
             unit_id=unit_id,
             parent=drafts[0].order if member.is_child else None,

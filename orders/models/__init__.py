@@ -6,11 +6,13 @@ Models hold fields, constraints and read-only properties; the only writers are b
 from orders.models.accounts import Account, AccountAccess, AccountValue, Limit, Position, PositionValue
 from orders.models.book import Book, Certificate, Event, Feed, Gateway, Lease, Submission
 from orders.models.market import Contract, Inquiry, MarketRule, Quote, Watch
-from orders.models.orders import BrokerCommand, BrokerId, CommissionReport, Execution, Incident, OcaGroup, OrderRecord
+from orders.models.orders import BrokerCommand, BrokerId, CommissionReport, Execution, Incident, OcaGroup, OrderRecord, TrailingStop
+from orders.models.risk import AccountDay, ExitTemplate, InstrumentRule, Preview, Sweep
 
 __all__ = [
     "Account",
     "AccountAccess",
+    "AccountDay",
     "AccountValue",
     "Book",
     "BrokerCommand",
@@ -20,10 +22,12 @@ __all__ = [
     "Contract",
     "Event",
     "Execution",
+    "ExitTemplate",
     "Feed",
     "Gateway",
     "Incident",
     "Inquiry",
+    "InstrumentRule",
     "Lease",
     "Limit",
     "MarketRule",
@@ -31,7 +35,10 @@ __all__ = [
     "OrderRecord",
     "Position",
     "PositionValue",
+    "Preview",
     "Quote",
     "Submission",
+    "Sweep",
+    "TrailingStop",
     "Watch",
 ]

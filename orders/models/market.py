@@ -101,7 +101,8 @@ class Inquiry(models.Model):
     class Kind(models.TextChoices):
         SEARCH = "search"  # {"pattern"} -> [{con_id, symbol, sec_type, primary_exchange, currency, description}]
         CONTRACT = "contract"  # {"con_id"} or {"symbol", "sec_type", "exchange", "currency"} -> [{"con_id"}]; contracts are stored
-        WHAT_IF = "what-if"  # {"con_id", "account", "side", "order_type", "quantity", "limit_price", "stop_price"} -> margins
+        CHAIN = "chain"  # {"con_id"} of an underlying -> [{"exchange", "trading_class", "multiplier", "expirations", "strikes"}]
+        WHAT_IF = "what-if"  # {"con_id", "account", "terms": as terms_to_json writes them} -> margins
         BARS = "bars"  # {"con_id", "bar", "duration"} -> [[time, open, high, low, close, volume]]
 
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -13,7 +13,19 @@ from django.db.models import F, Q
 
 from orders.models.fields import money, word
 from orders.rules.lifecycle import OPEN, TERMINAL, WORKING, Evidence, OrderStatus
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, OrderType, Role, Side, TimeInForce
+from orders.rules.terms import (
+    OPEN_COMMANDS,
+    TERM_NAMES,
+    AdaptivePriority,
+    CommandKind,
+    CommandState,
+    OrderTerms,
+    OrderType,
+    Role,
+    Side,
+    TimeInForce,
+    TriggerMethod,
+)
 
 
 class OcaGroup(models.Model):
@@ -38,6 +50,16 @@ class OrderRecord(models.Model):
     stop_price = money(null=True, blank=True)
     time_in_force = models.CharField(max_length=8)
     outside_rth = models.BooleanField(default=False)
+    trail_amount = money(null=True, blank=True, help_text="Distance of a trailing stop from the market, as a price.")
+    trail_percent = money(null=True, blank=True, help_text="The same in percent.")
+    limit_offset = money(null=True, blank=True, help_text="Distance of a TRAIL LIMIT's limit from its stop.")
+    good_till = models.DateTimeField(null=True, blank=True, help_text="When a GTD order ends.")
+    good_after = models.DateTimeField(null=True, blank=True, help_text="When it goes live.")
+    all_or_none = models.BooleanField(default=False)
+    hidden = models.BooleanField(default=False)
+    display_size = money(null=True, blank=True, help_text="Iceberg: how much of it the market sees.")
+    trigger_method = models.PositiveSmallIntegerField(default=0, help_text="Which prices elect a stop (IB triggerMethod).")
+    adaptive = models.CharField(max_length=8, blank=True, help_text="Priority of IB's Adaptive algo; empty: no algo.")
     role = word(Role, default=Role.SINGLE.value)
     unit_id = models.CharField(max_length=40, db_index=True, help_text="Orders of one unit are sent whole or not at all.")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
@@ -122,15 +144,23 @@ class OrderRecord(models.Model):
     @property
     def terms(self) -> OrderTerms:
         """The acknowledged terms. Raises ValueError for an order placed elsewhere with a type or time in force that we do not offer."""
-        return OrderTerms(
-            side=Side(self.side),
-            order_type=OrderType(self.order_type),
-            quantity=self.quantity,
-            limit_price=self.limit_price,
-            stop_price=self.stop_price,
-            time_in_force=TimeInForce(self.time_in_force),
-            outside_rth=self.outside_rth,
-        )
+        values = {name: getattr(self, name) for name in TERM_NAMES}
+        words = {
+            "side": Side(self.side),
+            "order_type": OrderType(self.order_type),
+            "time_in_force": TimeInForce(self.time_in_force),
+            "trigger_method": TriggerMethod(self.trigger_method),
+            "adaptive": AdaptivePriority(self.adaptive),
+        }
+        return OrderTerms(**{**values, **words})
+
+
+class TrailingStop(models.Model):
+    """Where the stop of a trailing order stands now, as the broker says; newest wins, no event: what was asked for is in the order."""
+
+    order = models.OneToOneField(OrderRecord, on_delete=models.CASCADE, related_name="trailing")
+    price = money()
+    at = models.DateTimeField(db_index=True)
 
 
 class BrokerId(models.Model):
@@ -193,6 +223,8 @@ class BrokerCommand(models.Model):
     class QuantityRule(models.TextChoices):
         FIXED = "fixed"
         POSITION = "position"  # at the claim: the position minus what already works to close it
+        AT_MOST = "at most"  # the same, and no more than was asked
+        REVERSE = "reverse"  # at the claim: the position twice, so that the opposite one stands afterwards
 
     order = models.ForeignKey(OrderRecord, on_delete=models.PROTECT, related_name="commands")
     kind = word(CommandKind)

@@ -19,7 +19,7 @@ from orders.rules.commands import Frame, Unit
 from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.limits import Breach
 from orders.rules.terms import CommandKind, CommandState, GatewayState, terms_from_json
-from orders.steps import SCHEMA_VERSION, end, move, reject, take
+from orders.steps import KNOWN_SCHEMAS, end, move, reject, take
 
 AT_ONCE = 24
 """Frames of one claim: a long burst goes out in parts, so that a trader's order never waits long for the lock."""
@@ -72,7 +72,7 @@ def _cancel(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
     if not order.is_open:
         end(b, command, CommandState.WITHDRAWN, "NOT_OPEN", f"The order is {order.status} already.")
         return None
-    if command.schema_version != SCHEMA_VERSION:
+    if command.schema_version not in KNOWN_SCHEMAS:
         end(b, command, CommandState.REFUSED, "SCHEMA", _unknown_schema(command), attention=True)
         return None
     ib_order_id = frames.broker_id(order, client_id)
@@ -145,7 +145,7 @@ def _share_parents(commands: list[BrokerCommand]) -> None:
 
 def _may_not_place(b: OpenBook, commands: list[BrokerCommand]) -> Breach | None:
     first = commands[0]
-    if any(command.schema_version != SCHEMA_VERSION for command in commands):
+    if any(command.schema_version not in KNOWN_SCHEMAS for command in commands):
         return Breach("SCHEMA", _unknown_schema(first))
     if b.now - first.claimable_at > waiting.TOO_OLD:
         return Breach("STALE", waiting.STALE_PLACE)
@@ -169,7 +169,7 @@ def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
     order = command.order
     breach: Breach | None = None
     ib_order_id = frames.broker_id(order, client_id)
-    if command.schema_version != SCHEMA_VERSION:
+    if command.schema_version not in KNOWN_SCHEMAS:
         breach = Breach("SCHEMA", _unknown_schema(command))
     elif b.now - command.claimable_at > waiting.TOO_OLD:
         breach = Breach("STALE", waiting.STALE_CHANGE)

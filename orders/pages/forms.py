@@ -147,7 +147,7 @@ class TicketForm(forms.Form):
         if "order_type" not in data:
             return data
         order_type = OrderType(data["order_type"])
-        for name, wanted in (("limit_price", order_type.has_limit), ("stop_price", order_type.has_stop)):
+        for name, wanted in (("limit_price", order_type.has_limit), ("stop_price", order_type.has_trigger)):
             if not wanted:
                 data[name] = None
                 self.errors.pop(name, None)

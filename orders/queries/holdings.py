@@ -19,7 +19,7 @@ from orders.rules.holding import Entry, Holding, Standing
 from orders.rules.hours import session_end
 from orders.rules.lifecycle import OPEN, TERMINAL, WORKING, OrderStatus
 from orders.rules.limits import Market
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, OrderType, Role, Side, TimeInForce
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, Role, Side, terms_from_json
 from orders.trading_day import trading_day
 
 Key = tuple[int, int]
@@ -193,15 +193,7 @@ def _placed_terms(orders: Collection[int]) -> dict[int, OrderTerms]:
 def _terms(fields: Mapping[str, Any]) -> OrderTerms | None:
     """The terms among an order's columns; None where they are of a kind that is not ours."""
     try:
-        return OrderTerms(
-            side=Side(fields["side"]),
-            order_type=OrderType(fields["order_type"]),
-            quantity=Decimal(fields["quantity"]),
-            limit_price=None if fields.get("limit_price") is None else Decimal(fields["limit_price"]),
-            stop_price=None if fields.get("stop_price") is None else Decimal(fields["stop_price"]),
-            time_in_force=TimeInForce(fields["time_in_force"]),
-            outside_rth=bool(fields.get("outside_rth")),
-        )
+        return terms_from_json(fields)
     except (KeyError, ValueError, ArithmeticError):
         return None
 

@@ -6,9 +6,10 @@ Nothing here knows Django, the wire or the time of day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from decimal import Decimal
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
 MAX_SIGNIFICANT_DIGITS = 15
@@ -30,23 +31,82 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
+    """IB's order types. Market and limit on open are MKT and LMT with time in force OPG, as IB has them."""
+
     MARKET = "MKT"
     LIMIT = "LMT"
     STOP = "STP"
     STOP_LIMIT = "STP LMT"
+    TRAIL = "TRAIL"
+    TRAIL_LIMIT = "TRAIL LIMIT"
+    MARKET_IF_TOUCHED = "MIT"
+    LIMIT_IF_TOUCHED = "LIT"
+    MARKET_ON_CLOSE = "MOC"
+    LIMIT_ON_CLOSE = "LOC"
 
     @property
     def has_limit(self) -> bool:
-        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+        """Whether a limit price of its own belongs to it; that of a TRAIL LIMIT follows its stop at `limit_offset`."""
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.LIMIT_ON_CLOSE)
 
     @property
-    def has_stop(self) -> bool:
-        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
+    def has_trigger(self) -> bool:
+        """Whether it waits for a price that is given with it (`stop_price`, IB's auxPrice)."""
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED)
+
+    @property
+    def trails(self) -> bool:
+        """Whether its stop follows the market; a `stop_price` given with it is where the stop begins (IB's trailStopPrice)."""
+        return self in (OrderType.TRAIL, OrderType.TRAIL_LIMIT)
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it is elected by a market that goes against the position: what protects one."""
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT) or self.trails
+
+    @property
+    def is_touch(self) -> bool:
+        """Whether it is elected by a market that comes to it, where a stop is elected by one that runs away."""
+        return self in (OrderType.MARKET_IF_TOUCHED, OrderType.LIMIT_IF_TOUCHED)
+
+    @property
+    def is_on_close(self) -> bool:
+        return self in (OrderType.MARKET_ON_CLOSE, OrderType.LIMIT_ON_CLOSE)
 
 
 class TimeInForce(StrEnum):
     DAY = "DAY"
     GTC = "GTC"
+    GTD = "GTD"
+    IOC = "IOC"
+    FOK = "FOK"
+    OPG = "OPG"
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether what does not trade at once is cancelled."""
+        return self in (TimeInForce.IOC, TimeInForce.FOK)
+
+
+class TriggerMethod(IntEnum):
+    """Which prices elect a stop (IB Order.triggerMethod; 5 and 6 do not exist)."""
+
+    DEFAULT = 0
+    DOUBLE_BID_ASK = 1
+    LAST = 2
+    DOUBLE_LAST = 3
+    BID_ASK = 4
+    LAST_OR_BID_ASK = 7
+    MIDPOINT = 8
+
+
+class AdaptivePriority(StrEnum):
+    """How eager IB's Adaptive algo is (tag adaptivePriority); empty: no algo."""
+
+    NONE = ""
+    URGENT = "Urgent"
+    NORMAL = "Normal"
+    PATIENT = "Patient"
 
 
 class OcaType(IntEnum):
@@ -64,7 +124,10 @@ class Role(StrEnum):
     ENTRY = "entry"
     TAKE_PROFIT = "take profit"
     STOP_LOSS = "stop loss"
+    TIME_STOP = "time stop"  # a market order that goes live at a moment, as one more exit
     CLOSE = "close"
+    REVERSE = "reverse"  # closes the position and opens the opposite one
+    LIQUIDATION = "liquidation"  # a close that a kill switch asked for: it goes although trading is halted
     EXTERNAL = "external"
 
 
@@ -119,7 +182,10 @@ class AccessLevel(StrEnum):
 
 @dataclass(frozen=True)
 class OrderTerms:
-    """What may be changed of an order while it lives. Prices in the contract's currency per unit; quantity in units (shares, contracts)."""
+    """What a trader says of one order. Prices in the contract's currency per unit; quantity in units (shares, contracts).
+
+    Names are those of the columns of an order. What is None or false is not sent: the broker's own default holds.
+    """
 
     side: Side
     order_type: OrderType
@@ -128,33 +194,60 @@ class OrderTerms:
     stop_price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     outside_rth: bool = False
+    trail_amount: Decimal | None = None  # distance of a trailing stop from the market, as a price ...
+    trail_percent: Decimal | None = None  # ... or in percent (2 is 2 %); never both
+    limit_offset: Decimal | None = None  # distance of a TRAIL LIMIT's limit from its stop
+    good_till: datetime | None = None  # when a GTD order ends
+    good_after: datetime | None = None  # when the order goes live
+    all_or_none: bool = False
+    hidden: bool = False
+    display_size: Decimal | None = None  # iceberg: how much of it the market sees
+    trigger_method: TriggerMethod = TriggerMethod.DEFAULT
+    adaptive: AdaptivePriority = AdaptivePriority.NONE
 
 
-def terms_to_json(terms: OrderTerms) -> dict[str, str | bool | None]:
-    """Terms as a command row keeps them: words and decimals as text, an absent price as None."""
-    return {
-        "side": terms.side.value,
-        "order_type": terms.order_type.value,
-        "quantity": plain(terms.quantity),
-        "limit_price": None if terms.limit_price is None else plain(terms.limit_price),
-        "stop_price": None if terms.stop_price is None else plain(terms.stop_price),
-        "time_in_force": terms.time_in_force.value,
-        "outside_rth": terms.outside_rth,
-    }
+TERM_NAMES = tuple(field.name for field in fields(OrderTerms))
+_DECIMALS = ("limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset", "display_size")
+_MOMENTS = ("good_till", "good_after")
+_ALWAYS = ("side", "order_type", "quantity", "limit_price", "stop_price", "time_in_force", "outside_rth")
+_DEFAULTS = {field.name: field.default for field in fields(OrderTerms)}
+
+
+def terms_to_json(terms: OrderTerms) -> dict[str, Any]:
+    """Terms as a command row keeps them: words and decimals as text, an absent price as None, seldom used ones only where they are set."""
+    return {name: _written(value) for name in TERM_NAMES if (value := getattr(terms, name)) != _DEFAULTS[name] or name in _ALWAYS}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value.value if isinstance(value, Enum) else value
 
 
 def terms_from_json(values: Mapping[str, Any]) -> OrderTerms:
-    """The terms that `terms_to_json` wrote."""
-    limit_price, stop_price = values["limit_price"], values["stop_price"]
+    """The terms that `terms_to_json` wrote, or an order's columns as events carry them. Raises KeyError or ValueError for what is none."""
+    decimals = {name: Decimal(values[name]) for name in _DECIMALS if values.get(name) is not None}
+    moments = {name: datetime.fromisoformat(values[name]).astimezone(UTC) for name in _MOMENTS if values.get(name) is not None}
     return OrderTerms(
         side=Side(values["side"]),
         order_type=OrderType(values["order_type"]),
         quantity=Decimal(values["quantity"]),
-        limit_price=None if limit_price is None else Decimal(limit_price),
-        stop_price=None if stop_price is None else Decimal(stop_price),
         time_in_force=TimeInForce(values["time_in_force"]),
-        outside_rth=values["outside_rth"],
+        outside_rth=bool(values.get("outside_rth")),
+        all_or_none=bool(values.get("all_or_none")),
+        hidden=bool(values.get("hidden")),
+        trigger_method=TriggerMethod(values.get("trigger_method") or 0),
+        adaptive=AdaptivePriority(values.get("adaptive") or ""),
+        **decimals,
+        **moments,
     )
+
+
+def term_columns(terms: OrderTerms) -> dict[str, Any]:
+    """The terms as an order's columns: each word as its value."""
+    return {name: value.value if isinstance(value := getattr(terms, name), Enum) else value for name in TERM_NAMES}
 
 
 def plain(value: Decimal) -> str:

@@ -67,7 +67,7 @@ def check_terms(terms: OrderTerms) -> None:
     check_number("quantity", terms.quantity)
     for field, value, wanted in (
         ("limit_price", terms.limit_price, terms.order_type.has_limit),
-        ("stop_price", terms.stop_price, terms.order_type.has_stop),
+        ("stop_price", terms.stop_price, terms.order_type.has_trigger),
     ):
         if wanted:
             # Spreads and some futures trade at or below zero; a single contract that does is refused by its market rule instead.

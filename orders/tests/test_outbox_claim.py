@@ -127,7 +127,7 @@ def _switch_account_off(wire: Wire) -> None:
         (lambda wire: make_limit("TRADING_STATE", "2"), "TRADING_STATE"),
         (lambda wire: make_limit("MAX_QUANTITY", "99", account=wire.account), "MAX_QUANTITY"),
         (lambda wire: make_limit("MAX_NOTIONAL", "5000", user=wire.user), "MAX_NOTIONAL"),
-        (lambda wire: BrokerCommand.objects.update(schema_version=2), "SCHEMA"),
+        (lambda wire: BrokerCommand.objects.update(schema_version=99), "SCHEMA"),
     ],
 )
 def test_what_changed_since_the_order_was_placed_stops_the_whole_unit(wire: Wire, change, code: str) -> None:
