@@ -8,7 +8,7 @@ from decimal import ROUND_UP, Decimal
 
 from orders.rules.pricing import DECIMAL_PLACES
 from orders.rules.sizing.methods import Unit, entry_price, unit
-from orders.rules.sizing.spelling import figure, money
+from orders.rules.sizing.spelling import figure, money, precise
 from orders.rules.sizing.terms import Line, Note, SizingFacts, SizingRequest
 
 NOTHING = Decimal(0)
@@ -90,5 +90,5 @@ def _caps(request: SizingRequest, facts: SizingFacts) -> Iterator[_Cap]:
     ):
         if amount is not None:
             one, shown = unit(entry_price(request, facts), facts), money(amount, facts.base_currency)
-            expression = f"{shown} / {money(one.amount, one.currency)}"
+            expression = f"{shown} / {precise(one.amount, one.currency)}"
             yield _Cap(code, label, expression, words.format(shown), amount / one.amount, one)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from orders.rules.pricing import PriceRule
 from orders.rules.roundtrips import Statistics
 from orders.rules.sizing.bars import atr
-from orders.rules.sizing.spelling import figure, money, percent
+from orders.rules.sizing.spelling import figure, money, percent, precise
 from orders.rules.sizing.terms import AmountIn, Basis, Line, Method, Note, SizingError, SizingFacts, SizingRequest
 from orders.rules.terms import Side
 from orders.rules.tickets import TicketError, check_number
@@ -218,7 +218,7 @@ def _risked(request: SizingRequest, facts: SizingFacts, budget: _Budget, lines: 
 
 def _spent(facts: SizingFacts, budget: _Budget, price: Decimal, lines: tuple[Line, ...], label: str, verb: str) -> Wish:
     one = unit(price, facts, in_base=not budget.of_contract)
-    line = Line(label, one.words, money(one.amount, one.currency))
+    line = Line(label, one.words, precise(one.amount, one.currency))
     return Wish((*lines, line), budget=budget.amount, unit=one.amount, currency=one.currency, verb=verb, notes=budget.notes)
 
 

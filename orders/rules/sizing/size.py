@@ -12,7 +12,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
 from orders.rules.sizing.lots import NOTHING, Capped, Lots, within_caps
 from orders.rules.sizing.methods import HUNDRED, Wish, entry_price, stop_distance, unit, wish
-from orders.rules.sizing.spelling import figure, money, percent, percent_needed
+from orders.rules.sizing.spelling import figure, money, percent, percent_needed, precise
 from orders.rules.sizing.terms import Line, Method, Note, Sizing, SizingError, SizingFacts, SizingRequest
 from orders.rules.tickets import check_number
 
@@ -53,7 +53,7 @@ def _in_lots(request: SizingRequest, wanted: Wish, lots: Lots) -> Capped:
     lines, notes, typed = wanted.lines, wanted.notes, wanted.quantity
     raw = wanted.budget / wanted.unit if typed is None else typed
     if typed is None:
-        words = f"{money(wanted.budget, wanted.currency)} / {money(wanted.unit, wanted.currency)}"
+        words = f"{money(wanted.budget, wanted.currency)} / {precise(wanted.unit, wanted.currency)}"
         lines += (Line("Quantity", words, figure(raw)),)
     quantity = lots.down(raw)
     if quantity != raw:
@@ -113,12 +113,9 @@ def _last_lines(
     quantity: Decimal, price: Decimal | None, distance: Decimal | None, facts: SizingFacts, part: Decimal | None, *, in_base: bool
 ) -> Sequence[Line]:
     lines: list[Line] = []
-    for label, one in (("Worth", price), ("Lost at the stop", distance)):
-        if one is None or not quantity:
-            continue
-        each = unit(one, facts, in_base=in_base)
-        result = money(quantity * each.amount, each.currency)
-        if one is distance and part is not None:
-            result += f" ({percent(part)} of net liquidation)"
-        lines.append(Line(label, f"{figure(quantity)} × {each.words}", result))
+    told = f" ({percent(part)} of net liquidation)" if part is not None else ""
+    for label, one, more in (("Worth", price, ""), ("Lost at the stop", distance, told)):
+        if one is not None and quantity:
+            each = unit(one, facts, in_base=in_base)
+            lines.append(Line(label, f"{figure(quantity)} × {each.words}", money(quantity * each.amount, each.currency) + more))
     return lines

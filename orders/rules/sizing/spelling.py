@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 
 _CENT = Decimal("0.01")
-_SMALL = Context(prec=4, rounding=ROUND_HALF_EVEN)
 _PLACES = 8
 
 
@@ -19,9 +18,14 @@ def figure(value: Decimal, places: int = _PLACES) -> str:
 def money(value: Decimal, currency: str, rounding: str = ROUND_HALF_EVEN) -> str:
     """An amount with cents: "1,234.50 USD"; one below a cent with the digits that it has."""
     if value and abs(value) < _CENT:
-        return f"{figure(_SMALL.plus(value), 12)} {currency}"
+        return f"{figure(Context(prec=4, rounding=rounding).plus(value), 12)} {currency}"
     rounded = value.quantize(_CENT, rounding)
     return f"{'−' if rounded < 0 else ''}{abs(rounded):,f} {currency}"
+
+
+def precise(value: Decimal, currency: str) -> str:
+    """What one unit comes to: at least cents, and the decimals that it has, up to eight."""
+    return money(value, currency) if value % _CENT == 0 else f"{figure(value)} {currency}"
 
 
 def percent(value: Decimal) -> str:
