@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -56,9 +56,10 @@ class LeftOut:
     unseen: int = 0  # executions that closed what the book did not see opened
     unlisted: int = 0  # trades in accounts whose positions were never told whole: what they held before is not known
     no_rate: int = 0  # trades in a currency whose rate is not known
+    other_base: int = 0  # trades in accounts with another base currency than the one asked for
 
     def __bool__(self) -> bool:
-        return bool(self.unseen or self.unlisted or self.no_rate)
+        return bool(self.unseen or self.unlisted or self.no_rate or self.other_base)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class ClosedTrades:
     def statistics(self) -> Statistics:
         """Of all of them, net. In one currency where the accounts share their base currency."""
         return _statistics(self.trades)
+
+    def in_base(self, currency: str) -> ClosedTrades:
+        """Those of accounts with this base currency, whose results can be added up; the others are counted as left out."""
+        same = tuple(trade for trade in self.trades if trade.account.base_currency == currency)
+        return ClosedTrades(same, replace(self.left_out, other_base=self.left_out.other_base + len(self.trades) - len(same)))
 
     def by_account(self) -> dict[str, Statistics]:
         """By the account's code."""

@@ -245,7 +245,7 @@ def unit(price: Decimal, facts: SizingFacts, *, in_base: bool = True) -> Unit:
 
 def _atr(request: SizingRequest, facts: SizingFacts) -> Decimal:
     if facts.bars is None:
-        raise SizingError("method", "ATR_UNKNOWN", "needs daily bars of the contract, which have not been answered")
+        raise SizingError("method", "ATR_UNKNOWN", facts.bars_missing or "needs daily bars of the contract, and nobody asked for them")
     try:
         return atr(facts.bars, request.atr_bars)
     except TicketError as error:

@@ -103,6 +103,7 @@ class SizingFacts:
     ticks: PriceRule | None = None
     market_price: Decimal | None = None  # what an order of this side would trade at now; None without a fresh quote
     bars: tuple[Bar, ...] | None = None  # daily, oldest first
+    bars_missing: str = ""  # why there are none, as the message of a field
     trades: Statistics | None = None  # of closed trades, net, in the base currency
     trades_of: str = ""  # whose or which, in words
     caps: Caps = Caps()
