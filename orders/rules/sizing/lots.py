@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
 from orders.rules.pricing import DECIMAL_PLACES
-from orders.rules.sizing.methods import Unit, entry_price, unit
+from orders.rules.sizing.budgets import Unit, entry_price, unit
 from orders.rules.sizing.spelling import figure, money, precise
 from orders.rules.sizing.terms import Line, Note, SizingFacts, SizingRequest
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
+from orders.rules.sizing.budgets import HUNDRED, Wish, entry_price, given_number, stop_distance, unit
 from orders.rules.sizing.lots import NOTHING, Capped, Lots, within_caps
-from orders.rules.sizing.methods import HUNDRED, Wish, entry_price, stop_distance, unit, wish
+from orders.rules.sizing.methods import wish
 from orders.rules.sizing.spelling import figure, money, percent, percent_needed, precise
 from orders.rules.sizing.terms import Line, Method, Note, Sizing, SizingError, SizingFacts, SizingRequest
-from orders.rules.tickets import check_number
 
 _EXACT = Context(prec=100, rounding=ROUND_DOWN)
 """Products of four numbers of a money column have at most 96 digits."""
@@ -32,9 +32,9 @@ def size(request: SizingRequest, facts: SizingFacts) -> Sizing:
             request = replace(request, stop_price=wanted.stop_price)
         found = _in_lots(request, wanted, lots)
         if found.quantity:
+            given_number("quantity", found.quantity)  # no more digits than the book keeps
             capped = within_caps(found.quantity, request, facts, lots)
             found = replace(capped, lines=(*found.lines, *capped.lines), notes=(*found.notes, *capped.notes))
-            check_number("quantity", found.quantity, positive=False)
         return _weighed(request, facts, found, suggests_stop=wanted.stop_price is not None)
 
 
