@@ -5,12 +5,15 @@ The rule it keeps: a float never becomes money. What cannot be read is refused a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, TypedDict, TypeVar
 
 from orders.errors import Refused
 from orders.rules.terms import OrderTerms, OrderType, Side, TimeInForce
+from orders.rules.tickets import ExitPair, pair_field
 
 W = TypeVar("W", bound=Enum)
 
@@ -49,6 +52,21 @@ def word(words: type[W], field: str, value: Any) -> W:
     except ValueError:
         known = ", ".join(str(member.value) for member in words)
         raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be one of {known}.", field=field) from None
+
+
+PRICES_OF_A_PAIR = ("target_price", "stop_price", "stop_limit_price", "trail_amount", "trail_percent")
+
+
+def pairs(given: Sequence[ExitPair]) -> tuple[ExitPair, ...]:
+    """The pairs with every number read. Raises `Refused` TICKET, naming the field by the number of its pair."""
+    return tuple(
+        replace(
+            pair,
+            quantity=number(pair_field(n, "quantity"), pair.quantity),
+            **{name: optional(pair_field(n, name), getattr(pair, name)) for name in PRICES_OF_A_PAIR},
+        )
+        for n, pair in enumerate(given, 1)
+    )
 
 
 def with_defaults(options: Options) -> Options:
