@@ -38,9 +38,7 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
     for member in unit:
         tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
     if unit[0].role == Role.CLOSE:
-        if any(member.good_after is not None and member.good_after <= b.now for member in unit):
-        raise Refused("TIME_PASSED", "It, or an exit of it, was to go live at a time that has passed. Close it, and place it anew.")
-    lost_terms = [replace(lost_terms[0], quantity=_left_to_close(unit[0]))]
+        lost_terms = [replace(lost_terms[0], quantity=_left_to_close(unit[0]))]
     placing = Placing(user=user, account=order.account, contract=order.contract, note=order.note, confirm_duplicate=True)
     pairs = _pairs(unit)
     members = [
