@@ -11,32 +11,30 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from orders.rules.terms import (
-    MAX_SIGNIFICANT_DIGITS,
-    AdaptivePriority,
-    OcaType,
-    OrderTerms,
-    OrderType,
-    Role,
-    Side,
-    TimeInForce,
-    plain,
-    significant_digits,
-    terms_to_json,
-)
+from orders.rules.faults import TicketError, check_number
+from orders.rules.offering import check_attached, check_terms
+from orders.rules.terms import OcaType, OrderTerms, OrderType, Role, Side, TimeInForce, plain, terms_to_json
 
 MAX_PAIRS = 10
 ENTRY_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT})
 SHORTEST_TIME_STOP, LONGEST_TIME_STOP = timedelta(seconds=1), timedelta(days=90)
 
-
-class TicketError(ValueError):
-    """A field of a ticket breaks a rule. `field` is the ticket's field name, the message is for the person who filled it in."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+__all__ = [
+    "BracketTicket",
+    "ExitPair",
+    "PlaceRequest",
+    "TicketError",
+    "check_bracket",
+    "check_exits",
+    "check_number",
+    "check_pairs",
+    "check_stop_limit",
+    "check_terms",
+    "legs",
+    "pair_field",
+    "pair_to_json",
+    "request_to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -82,41 +80,13 @@ class BracketTicket:
 PlaceRequest = OrderTerms | BracketTicket
 
 
-def check_number(field: str, value: Decimal | None, *, required: bool = True, positive: bool = True) -> None:
-    """Raises `TicketError` unless the number is there, finite, positive (if asked) and of at most 15 significant digits."""
-    if value is None:
-        if required:
-            raise TicketError(field, "is required")
-        return
-    if not value.is_finite():
-        raise TicketError(field, "must be a number")
-    if positive and value <= 0:
-        raise TicketError(field, "must be above zero")
-    if significant_digits(value) > MAX_SIGNIFICANT_DIGITS:
-        raise TicketError(field, f"may have at most {MAX_SIGNIFICANT_DIGITS} significant digits")
-
-
-def check_terms(terms: OrderTerms) -> None:
-    """A single order's own sense: quantity and exactly the prices that its type has."""
-    check_number("quantity", terms.quantity)
-    for field, value, wanted in (
-        ("limit_price", terms.limit_price, terms.order_type.has_limit),
-        ("stop_price", terms.stop_price, terms.order_type.has_trigger),
-    ):
-        if wanted:
-            # Spreads and some futures trade at or below zero; a single contract that does is refused by its market rule instead.
-            check_number(field, value)
-        elif value is not None:
-            raise TicketError(field, f"is not used by an order of type {terms.order_type}")
-
-
-def check_bracket(ticket: BracketTicket) -> None:
+def check_bracket(ticket: BracketTicket, now: datetime | None = None) -> None:
     """The entry's type, the number and sum of the pairs, and each pair's prices beside each other and the entry's.
 
     Fields of pairs are named by their number: "pair_2_stop_price".
     """
     entry = ticket.entry
-    check_terms(entry)
+    check_terms(entry, now)
     _check_entry(entry)
     if ticket.oca_type is None and len(ticket.pairs) > 1:
         raise TicketError("oca_type", "is needed where there are several pairs of exits")
@@ -136,8 +106,7 @@ def _check_entry(entry: OrderTerms) -> None:
     if entry.time_in_force is TimeInForce.IOC:
         # Its rest is cancelled with the first fill, and a cancelled parent takes its children away (IB).
         raise TicketError("time_in_force", "cannot be IOC: what has not traded is cancelled at once, and the exits of the rest with it")
-    if entry.adaptive is not AdaptivePriority.NONE:
-        raise TicketError("adaptive", "cannot be used with exits attached (IB takes no bracket around an algo)")
+    check_attached(entry)
 
 
 def entry_prices(entry: OrderTerms) -> tuple[Decimal, ...]:
@@ -184,8 +153,19 @@ def _check_legs(pair: ExitPair) -> None:
 
 
 def _check_sides(pair: ExitPair, sign: int, prices: Sequence[Decimal]) -> None:
-    """Target beyond the entry, stop before it, a stop's limit not before the stop. `sign` is +1 where the entry buys."""
-    target, stop = pair.target_price, pair.stop_price
+    """The pair's prices beside the entry's, and a stop's limit not before the stop. `sign` is +1 where the entry buys."""
+    check_exits(sign, prices, pair.target_price, pair.stop_price)
+    for price in prices:
+        if pair.trail_amount is not None and pair.trail_amount >= price:
+            raise TicketError("trail_amount", f"must be less than the entry's price of {plain(price)}")
+    check_stop_limit(sign, pair.stop_price, pair.stop_limit_price)
+
+
+def check_exits(sign: int, prices: Sequence[Decimal], target: Decimal | None, stop: Decimal | None) -> None:
+    """Target beyond the stop and beyond each price that the entry may fill at, stop before it; what is None is not compared.
+
+    A target on the wrong side of its entry would trade the moment the entry fills. Raises `TicketError` on "target_price" or "stop_price".
+    """
     below, above = ("below", "above") if sign > 0 else ("above", "below")
     if target is not None and stop is not None and (target - stop) * sign <= 0:
         raise TicketError("stop_price", f"must be {below} the target of a {'long' if sign > 0 else 'short'} position")
@@ -194,9 +174,12 @@ def _check_sides(pair: ExitPair, sign: int, prices: Sequence[Decimal]) -> None:
             raise TicketError("target_price", f"must be {above} the entry's price of {plain(price)}")
         if stop is not None and (price - stop) * sign <= 0:
             raise TicketError("stop_price", f"must be {below} the entry's price of {plain(price)}")
-        if pair.trail_amount is not None and pair.trail_amount >= price:
-            raise TicketError("trail_amount", f"must be less than the entry's price of {plain(price)}")
-    if stop is not None and pair.stop_limit_price is not None and (pair.stop_limit_price - stop) * sign > 0:
+
+
+def check_stop_limit(sign: int, stop: Decimal | None, limit: Decimal | None) -> None:
+    """The limit of a protecting stop lies at the stop or beyond it, where the market comes to when the stop goes off."""
+    if stop is not None and limit is not None and (limit - stop) * sign > 0:
+        above = "above" if sign > 0 else "below"
         raise TicketError("stop_limit_price", f"must not be {above} the stop: it would not trade when the stop goes off")
 
 
