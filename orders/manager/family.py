@@ -1,6 +1,6 @@
 """A bracket, or the exits of a position, as one thing: which orders belong together, and what must hold between them when some are changed.
 
-The rule it keeps: the pairs of an entry never sum to more than the entry, and a pair's prices keep their order, whichever of them is changed.
+The rule it keeps: the pairs of an entry never sum to more than the entry, and a pair's prices keep their order, whichever is changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Terms = Mapping[int, OrderTerms]
 
 
 def members(order: OrderRecord) -> list[OrderRecord]:
-    """The open orders that are changed together with this one, entry first: a bracket, or the exits placed with it. Children know the entry."""
+    """The open orders that are changed together with this one, entry first: a bracket, or the exits placed with it."""
     entry = order.parent or order
     rows = OrderRecord.objects.filter(status__in=OPEN_STATUSES).select_related("account", "contract", "oca_group").order_by("pk")
     children = list(rows.filter(parent=entry))

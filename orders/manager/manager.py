@@ -229,8 +229,8 @@ class OrderManager:
     def modify_order(self, order: OrderRecord, *, key: str, **changes: Unpack[Changes]) -> BrokerCommand | None:
         """Asks for other terms; what is not named stays. Gives the MODIFY, or None where the order was not sent yet and is changed at once.
 
-        The order keeps its acknowledged terms until the broker confirms the new ones. What may be changed is what IB changes: sizes, prices,
-        distances, and the time in force between DAY, GTC and GTD.
+        The order keeps its acknowledged terms until the broker confirms the new ones. What may be changed is what IB changes: sizes,
+        prices, distances, and the time in force between DAY, GTC and GTD.
         """
         wanted = asked.changes(changes)
 

@@ -236,19 +236,3 @@ def pair_to_json(pair: ExitPair) -> dict[str, Any]:
     values = {field.name: getattr(pair, field.name) for field in fields(pair)}
     found = {name: plain(value) for name, value in values.items() if isinstance(value, Decimal)}
     return found if pair.time_stop is None else {**found, "time_stop": pair.time_stop.total_seconds()}
-
-
-def check_exits(entry_side: Side, entry_price: Decimal | None, take_profit_price: Decimal | None, stop_loss_price: Decimal | None) -> None:
-    """Target and stop on the right sides of each other and of the entry's price; what is None is not compared.
-
-    A target on the wrong side of its entry would trade the moment the entry fills.
-    """
-    sign = entry_side.sign
-    if take_profit_price is not None and stop_loss_price is not None and (take_profit_price - stop_loss_price) * sign <= 0:
-        raise TicketError("stop_loss_price", "must be below the take profit of a buy, above it for a sell")
-    if entry_price is None:
-        return
-    if take_profit_price is not None and (take_profit_price - entry_price) * sign <= 0:
-        raise TicketError("take_profit_price", "must lie on the profit side of the entry's limit price")
-    if stop_loss_price is not None and (entry_price - stop_loss_price) * sign <= 0:
-        raise TicketError("stop_loss_price", "must lie on the loss side of the entry's limit price")
