@@ -64,9 +64,10 @@ def _within(entry: OrderRecord, exits: Sequence[OrderRecord], terms: Terms, resi
     size = terms[entry.pk].quantity
     if not resized or total <= size:
         return
-    words = f"Its exits are for {plain(total)}: make them smaller first."
     if entry.pk not in resized:
         words = f"The exits would be for {plain(total)}, and their entry is for {plain(size)}."
+        raise Refused("EXCEEDS_POSITION", words, field="quantity", limit=size, actual=total)
+    words = f"Its exits are for {plain(total)}: make them smaller first."
     raise Refused("EXITS_EXCEED", words, field="quantity", limit=total, actual=size)
 
 

@@ -86,8 +86,8 @@ def check_bracket(ticket: BracketTicket, now: datetime | None = None) -> None:
     Fields of pairs are named by their number: "pair_2_stop_price".
     """
     entry = ticket.entry
-    check_terms(entry, now)
     _check_entry(entry)
+    check_terms(entry, now)
     if ticket.oca_type is None and len(ticket.pairs) > 1:
         raise TicketError("oca_type", "is needed where there are several pairs of exits")
     check_pairs(ticket.pairs, entry.side, ticket.exits_time_in_force, prices=entry_prices(entry))
