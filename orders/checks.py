@@ -27,7 +27,7 @@ from orders.rules.pricing import check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
 from orders.rules.tickets import TicketError
 
-_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE)
+_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE, Role.LIQUIDATION)
 
 
 @dataclass(frozen=True)
