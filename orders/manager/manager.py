@@ -17,9 +17,10 @@ from django.utils import timezone
 from orders import bell
 from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders.manager import asked, changing, closing, incidents, placing, repairing, resending, reshaping, tending
+from orders.manager import asked, changing, incidents, placing, repairing, resending, reshaping, tending
 from orders.manager.asked import Changes, Options
 from orders.manager.placing import Exits, OcaExit, Placing
+from orders.manager.stopping import StoppingVerbs
 from orders.manager.submissions import Answer, submit
 from orders.models import Account, BrokerCommand, Contract, Incident, OrderRecord, Position
 from orders.queries.access import visible_accounts
@@ -30,7 +31,7 @@ from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_
 Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
 
 
-class OrderManager:
+class OrderManager(StoppingVerbs):
     """What `actor` asks of the desk. Each changing verb takes a `key`: the same key and request get the stored answer, never a new order.
 
     Verbs raise `orders.errors.Refused` with a coded reason. Quantities are in units, prices in the contract's currency per unit; numbers
@@ -297,11 +298,6 @@ class OrderManager:
             with book(at=self._clock()) as b:
                 changing.cancel_those_open(b, self.actor.pk, answer["orders"][start : start + changing.CHUNK])
         return self._orders(answer)
-
-    def close_position(self, account: Account, contract: Contract, *, key: str) -> OrderRecord:
-        """A market order for what is left of the position, sent once its working exits are cancelled and known to be gone."""
-        options = asked.with_defaults({})
-        return self._place("close_position", account, contract, {}, key, options, lambda b, who: [closing.close(b, who)])[0]
 
     # --- mending ----------------------------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class Standing:
 
     @property
     def is_stop(self) -> bool:
-        return self.order_type in STOP_TYPES and self.role not in (Role.CLOSE, Role.ENTRY)
+        return self.order_type in STOP_TYPES and not self.is_close and self.role is not Role.ENTRY
 
     @property
     def trails(self) -> bool:
@@ -76,7 +76,7 @@ class Standing:
 
     @property
     def is_close(self) -> bool:
-        return self.role is Role.CLOSE
+        return self.role in (Role.CLOSE, Role.LIQUIDATION)
 
     @property
     def waits_for_entry(self) -> bool:
