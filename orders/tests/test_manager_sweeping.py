@@ -87,7 +87,7 @@ def test_it_halts_withdraws_what_was_not_sent_and_cancels_what_works_entries_fir
     unsent.refresh_from_db()
     assert (unsent.status, unsent.status_code) == (OrderStatus.CANCELLED, "WITHDRAWN")
     names = [frame.client_order_id for frame in frames(wire, CancelOrder)]
-    assert names == [order.client_order_id for order in (entry, stop, target, take, lose)]
+    assert names == [order.client_order_id for order in (entry, stop, target, lose, take)]
     assert Limit.objects.get(rule="TRADING_STATE", account=wire.account).value == 2
     assert set(sweep.data["cancelled"]) == {order.pk for order in (entry, stop, target, take, lose, unsent)}
     assert (sweep.data["open"], sweep.data["left"], sweep.data["placed"]) == (False, [], [])
