@@ -24,11 +24,12 @@ from orders.queries.access import tradable_accounts
 from orders.queries.values import amount_of, exchange_rate
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
-from orders.rules.pricing import check_price, check_quantity
+from orders.rules.offering import distances
+from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
-from orders.rules.tickets import TicketError
+from orders.rules.tickets import TicketError, pair_field
 
-_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE)
+_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE, Role.LIQUIDATION)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Draft:
     order: OrderRecord
     terms: OrderTerms
     is_change: bool = False
+    pair: int = 0  # the number of its pair of exits within the ticket, from one; 0: it belongs to none
 
 
 def permission(b: OpenBook, user: Any, account: Account) -> Breach | None:
@@ -57,8 +59,8 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     """Whether the broker can take these terms for the contract: type, ticks, sizes. `resized`: the quantity is part of what is asked."""
     if contract.sec_type in contracts.NOT_TRADEABLE:
         return Breach("NOT_TRADEABLE", f"{contract.label} ({contract.sec_type}) cannot be ordered.", field="contract")
-    if not contracts.offers(contract, terms.order_type):
-        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    if (refused := _not_offered(contract, terms)) is not None:
+        return refused
     rule = contracts.ticks(contract)
     if rule is None:
         words = f"The price ticks of {contract.label} are not known yet; look the contract up first."
@@ -66,8 +68,11 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     try:
         check_price("limit_price", terms.limit_price, rule)
         check_price("stop_price", terms.stop_price, rule)
+        for name, distance in distances(terms).items():
+            check_distance(name, distance, rule, contracts.price_level(contract, terms))
     except TicketError as error:
-        return Breach("OFF_TICK", sentence(error), rule.tick_at(_typed(terms, error.field)), _typed(terms, error.field), error.field)
+        typed = getattr(terms, error.field)
+        return Breach("OFF_TICK", sentence(error), rule.tick_at(typed), typed, error.field)
     try:
         if resized:
             check_quantity(terms.quantity, min_size=contract.min_size, size_increment=contract.size_increment)
@@ -76,10 +81,18 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     return None
 
 
-def _typed(terms: OrderTerms, field: str) -> Decimal:
-    price = terms.limit_price if field == "limit_price" else terms.stop_price
-    assert price is not None
-    return price
+_NOT_OFFERED = {"order_type": "ORDER_TYPE", "time_in_force": "TIME_IN_FORCE"}
+
+
+def _not_offered(contract: Contract, terms: OrderTerms) -> Breach | None:
+    """Whether the broker lists the type, the time in force and the attributes for the contract."""
+    if not contracts.offers(contract, terms.order_type):
+        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    try:
+        contracts.offer(contract).check(terms)
+    except TicketError as error:
+        return Breach(_NOT_OFFERED.get(error.field, "NOT_OFFERED"), f"{contract.label}: {sentence(error)}", field=error.field)
+    return None
 
 
 def sentence(error: TicketError) -> str:
@@ -120,19 +133,17 @@ def breaches(
             _proposal(draft, drafts, facts.position, market, leaving), confirm_duplicate=confirm_duplicate, accepted=at_claim
         )
         breached = check(proposal, facts, limits)
-        found += breached if draft.is_change else [in_ticket(draft.order, breach) for breach in breached]
+        found += breached if draft.is_change else [in_ticket(draft, breach) for breach in breached]
     return found
 
 
-def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
-    """The breach with the name that its field has in the ticket: the exits' prices are asked for under names of their own."""
-    if order.parent is not None:
-        names = {"limit_price": "take_profit_price", "stop_price": "stop_loss_price"}
-    elif order.role == Role.TAKE_PROFIT:
-        names = {"limit_price": "target_price"}
-    else:
+def in_ticket(draft: Draft, breach: Breach) -> Breach:
+    """The breach with the name that its field has in the ticket, where exits are asked for in pairs."""
+    if not draft.pair or not breach.field:
         return breach
-    return replace(breach, field=names.get(breach.field, breach.field))
+    names = {Role.TAKE_PROFIT: {"limit_price": "target_price"}, Role.STOP_LOSS: {"limit_price": "stop_limit_price"}}
+    field = names.get(Role(draft.order.role), {}).get(breach.field, breach.field)
+    return replace(breach, field=pair_field(draft.pair, field))
 
 
 def _proposal(draft: Draft, drafts: Sequence[Draft], position: Decimal, market: Market | None, leaving: Collection[int]) -> Proposal:

@@ -48,6 +48,8 @@ LEGS: dict[str, str | Promise] = {
     Role.TAKE_PROFIT: _("target"),
     Role.STOP_LOSS: _("stop"),
     Role.CLOSE: _("close"),
+    Role.REVERSE: _("reverse"),
+    Role.LIQUIDATION: _("liquidation"),
     Role.EXTERNAL: _("external"),
 }
 
