@@ -6,7 +6,6 @@ minute, or one that repeats the order before it, asks again.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,11 +15,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from orders import inquiries
-from orders.contracts import ticks
 from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Account, Contract, OrderRecord, Submission
-from orders.pages.forms import Stamp, TicketForm, add_refusal
+from orders.pages.forms import PlaceRequest, Stamp, TicketForm, add_refusal
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import Match, contract_by_id, contract_by_symbol
 from orders.pages.views.frame import REFUSED_STATUS, done, toast, too_old, was_sent_before
@@ -29,7 +27,8 @@ from orders.queries.orders import terms_words
 from orders.queries.quotes import describe
 from orders.queries.show import Ticks
 from orders.rules.limits import Rule
-from orders.rules.terms import OrderType, Side, TimeInForce
+from orders.rules.terms import OrderType, TimeInForce
+from orders.rules.tickets import BracketTicket
 
 # --- what the ticket shows ------------------------------------------------------------------------------------------------------------
 
@@ -204,11 +203,12 @@ def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Co
     if not pill.may_place and not was_sent_before(request):
         form.add_error(None, _("Nothing was sent: %s") % pill.reason)
         return []
-    exits = form.exits(contract, ticks(contract)) if form.cleaned_data["bracket"] else None
-    if form.errors:
+    asked = form.request(contract)
+    if asked is None:
         return []
+    options = {"note": form.cleaned_data["note"], "confirm_duplicate": form.cleaned_data["confirm_duplicate"]}
     try:
-        return _place(OrderManager(request.user), form.cleaned_data, account, contract, exits, request.POST.get("key", ""))
+        return _place(OrderManager(request.user), account, contract, asked, key=request.POST.get("key", ""), **options)
     except Refused as refused:
         if refused.code == Rule.DUPLICATE_SECONDS:
             form.asks_for_confirmation = True  # type: ignore[attr-defined]
@@ -219,27 +219,20 @@ def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Co
         return []
 
 
-def _place(
-    manager: OrderManager, data: dict[str, Any], account: Account, contract: Contract, exits: tuple[Decimal, Decimal] | None, key: str
-) -> list[OrderRecord]:
-    side, amount, order_type = Side(data["side"]), data["quantity"], OrderType(data["order_type"])
-    options: dict[str, Any] = {
-        "key": key,
-        "time_in_force": TimeInForce(data["time_in_force"]),
-        "outside_rth": data["outside_rth"],
-        "note": data["note"],
-        "confirm_duplicate": data["confirm_duplicate"],
-    }
-    if exits is not None:
-        prices = {"limit_price": data["limit_price"], "take_profit_price": exits[0], "stop_loss_price": exits[1]}
-        return manager.place_bracket(account, contract, side, amount, **prices, **options)
-    if order_type is OrderType.MARKET:
-        return [manager.place_market_order(account, contract, side, amount, **options)]
-    if order_type is OrderType.LIMIT:
-        return [manager.place_limit_order(account, contract, side, amount, data["limit_price"], **options)]
-    if order_type is OrderType.STOP:
-        return [manager.place_stop_order(account, contract, side, amount, data["stop_price"], **options)]
-    return [manager.place_stop_limit_order(account, contract, side, amount, data["stop_price"], data["limit_price"], **options)]
+def _place(manager: OrderManager, account: Account, contract: Contract, asked: PlaceRequest, **options: Any) -> list[OrderRecord]:
+    terms = asked.entry if isinstance(asked, BracketTicket) else asked
+    options = {**options, "time_in_force": terms.time_in_force, "outside_rth": terms.outside_rth}
+    what = (account, contract, terms.side, terms.quantity)
+    if isinstance(asked, BracketTicket):
+        exits = {"take_profit_price": asked.take_profit_price, "stop_loss_price": asked.stop_loss_price}
+        return manager.place_bracket(*what, limit_price=terms.limit_price, **exits, **options)
+    if terms.order_type is OrderType.MARKET:
+        return [manager.place_market_order(*what, **options)]
+    if terms.order_type is OrderType.LIMIT:
+        return [manager.place_limit_order(*what, terms.limit_price, **options)]
+    if terms.order_type is OrderType.STOP:
+        return [manager.place_stop_order(*what, terms.stop_price, **options)]
+    return [manager.place_stop_limit_order(*what, terms.stop_price, terms.limit_price, **options)]
 
 
 def _sent(request: HttpRequest, account: Account, contract: Contract, orders: list[OrderRecord]) -> HttpResponse:
