@@ -23,7 +23,8 @@ from orders.models.reading import the_one
 from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
-from orders.rules.pricing import check_price, check_quantity
+from orders.rules.offering import distances
+from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
 from orders.rules.tickets import TicketError
 
@@ -56,8 +57,8 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     """Whether the broker can take these terms for the contract: type, ticks, sizes. `resized`: the quantity is part of what is asked."""
     if contract.sec_type in contracts.NOT_TRADEABLE:
         return Breach("NOT_TRADEABLE", f"{contract.label} ({contract.sec_type}) cannot be ordered.", field="contract")
-    if not contracts.offers(contract, terms.order_type):
-        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    if (refused := _not_offered(contract, terms)) is not None:
+        return refused
     rule = contracts.ticks(contract)
     if rule is None:
         words = f"The price ticks of {contract.label} are not known yet; look the contract up first."
@@ -65,8 +66,11 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     try:
         check_price("limit_price", terms.limit_price, rule)
         check_price("stop_price", terms.stop_price, rule)
+        for name, distance in distances(terms).items():
+            check_distance(name, distance, rule, contracts.price_level(contract, terms))
     except TicketError as error:
-        return Breach("OFF_TICK", sentence(error), rule.tick_at(_typed(terms, error.field)), _typed(terms, error.field), error.field)
+        typed = getattr(terms, error.field)
+        return Breach("OFF_TICK", sentence(error), rule.tick_at(typed), typed, error.field)
     try:
         if resized:
             check_quantity(terms.quantity, min_size=contract.min_size, size_increment=contract.size_increment)
@@ -75,10 +79,18 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     return None
 
 
-def _typed(terms: OrderTerms, field: str) -> Decimal:
-    price = terms.limit_price if field == "limit_price" else terms.stop_price
-    assert price is not None
-    return price
+_NOT_OFFERED = {"order_type": "ORDER_TYPE", "time_in_force": "TIME_IN_FORCE"}
+
+
+def _not_offered(contract: Contract, terms: OrderTerms) -> Breach | None:
+    """Whether the broker lists the type, the time in force and the attributes for the contract."""
+    if not contracts.offers(contract, terms.order_type):
+        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    try:
+        contracts.offer(contract).check(terms)
+    except TicketError as error:
+        return Breach(_NOT_OFFERED.get(error.field, "NOT_OFFERED"), f"{contract.label}: {sentence(error)}", field=error.field)
+    return None
 
 
 def sentence(error: TicketError) -> str:
