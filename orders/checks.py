@@ -26,7 +26,7 @@ from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, ef
 from orders.rules.offering import distances
 from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
-from orders.rules.tickets import TicketError
+from orders.rules.tickets import TicketError, pair_field
 
 _EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE)
 
@@ -38,6 +38,7 @@ class Draft:
     order: OrderRecord
     terms: OrderTerms
     is_change: bool = False
+    pair: int = 0  # the number of its pair of exits within the ticket, from one; 0: it belongs to none
 
 
 def permission(b: OpenBook, user: Any, account: Account) -> Breach | None:
@@ -131,19 +132,17 @@ def breaches(
             _proposal(draft, drafts, facts.position, market, leaving), confirm_duplicate=confirm_duplicate, accepted=at_claim
         )
         breached = check(proposal, facts, limits)
-        found += breached if draft.is_change else [in_ticket(draft.order, breach) for breach in breached]
+        found += breached if draft.is_change else [in_ticket(draft, breach) for breach in breached]
     return found
 
 
-def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
-    """The breach with the name that its field has in the ticket: the exits' prices are asked for under names of their own."""
-    if order.parent is not None:
-        names = {"limit_price": "take_profit_price", "stop_price": "stop_loss_price"}
-    elif order.role == Role.TAKE_PROFIT:
-        names = {"limit_price": "target_price"}
-    else:
+def in_ticket(draft: Draft, breach: Breach) -> Breach:
+    """The breach with the name that its field has in the ticket, where exits are asked for in pairs."""
+    if not draft.pair or not breach.field:
         return breach
-    return replace(breach, field=names.get(breach.field, breach.field))
+    names = {Role.TAKE_PROFIT: {"limit_price": "target_price"}, Role.STOP_LOSS: {"limit_price": "stop_limit_price"}}
+    field = names.get(Role(draft.order.role), {}).get(breach.field, breach.field)
+    return replace(breach, field=pair_field(draft.pair, field))
 
 
 def _proposal(draft: Draft, drafts: Sequence[Draft], position: Decimal, market: Market | None, leaving: Collection[int]) -> Proposal:

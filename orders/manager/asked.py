@@ -5,7 +5,8 @@ The rule it keeps: a float never becomes money. What cannot be read is refused a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -13,6 +14,7 @@ from typing import Any, TypedDict, TypeVar
 
 from orders.errors import Refused
 from orders.rules.terms import TERM_NAMES, AdaptivePriority, OrderTerms, OrderType, Side, TimeInForce, TriggerMethod
+from orders.rules.tickets import ExitPair, pair_field
 
 W = TypeVar("W", bound=Enum)
 
@@ -75,6 +77,21 @@ def moment(field: str, value: Any) -> datetime | None:
     if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
         return value.astimezone(UTC) if value is not None else None
     raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be a date and time with its time zone.", field=field)
+
+
+PRICES_OF_A_PAIR = ("target_price", "stop_price", "stop_limit_price", "trail_amount", "trail_percent")
+
+
+def pairs(given: Sequence[ExitPair]) -> tuple[ExitPair, ...]:
+    """The pairs with every number read. Raises `Refused` TICKET, naming the field by the number of its pair."""
+    return tuple(
+        replace(
+            pair,
+            quantity=number(pair_field(n, "quantity"), pair.quantity),
+            **{name: optional(pair_field(n, name), getattr(pair, name)) for name in PRICES_OF_A_PAIR},
+        )
+        for n, pair in enumerate(given, 1)
+    )
 
 
 def with_defaults(options: Options) -> Options:

@@ -7,7 +7,7 @@ Nothing is sent from here, and nothing here waits for the broker.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Unpack
@@ -19,13 +19,13 @@ from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
 from orders.manager import asked, changing, closing, incidents, placing, repairing, resending, tending
 from orders.manager.asked import Options
-from orders.manager.placing import OcaExit, Placing
+from orders.manager.placing import Exits, OcaExit, Placing
 from orders.manager.submissions import Answer, submit
 from orders.models import Account, BrokerCommand, Contract, Incident, OrderRecord, Position
 from orders.queries.access import visible_accounts
 from orders.rules.guardian import Kind
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
-from orders.rules.tickets import BracketTicket
+from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_to_json
 
 Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
 
@@ -122,14 +122,70 @@ class OrderManager:
         """[entry, take profit, stop loss], sent together. The entry is a limit order, or a market order without `limit_price`."""
         options = asked.with_defaults(options)
         order_type = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+        pair = ExitPair(
+            quantity=asked.number("quantity", quantity),
+            target_price=asked.number("take_profit_price", take_profit_price),
+            stop_price=asked.number("stop_loss_price", stop_loss_price),
+        )
         ticket = BracketTicket(
             entry=asked.terms(order_type, side, quantity, options, limit_price=limit_price),
-            take_profit_price=asked.number("take_profit_price", take_profit_price),
-            stop_loss_price=asked.number("stop_loss_price", stop_loss_price),
+            pairs=(pair,),
+            oca_type=None,
             exits_time_in_force=asked.word(TimeInForce, "exits_time_in_force", exits_time_in_force),
+            exits_outside_rth=bool(options["outside_rth"]),
         )
-        payload = {**asdict(ticket), "entry": terms_to_json(ticket.entry)}
-        return self._place("place_bracket", account, contract, payload, key, options, lambda b, who: placing.place_bracket(b, who, ticket))
+
+        def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
+            names = {"target_price": "take_profit_price", "stop_price": "stop_loss_price", "quantity": "quantity"}
+            with placing.fields_of_one_pair(names):
+                entry, stop, target = placing.place_bracket(b, who, ticket)
+            return [entry, target, stop]
+
+        return self._place("place_bracket", account, contract, request_to_json(ticket), key, options, work)
+
+    def place_bracket_ticket(
+        self, account: Account, contract: Contract, ticket: BracketTicket, *, key: str, **options: Unpack[Options]
+    ) -> list[OrderRecord]:
+        """The entry, then of each pair [stop, target, time stop] as far as it has them, sent together.
+
+        Each pair is an OCA group of the ticket's type, and all exits are children of the entry: the broker holds them until it fills. What
+        is refused of a pair names its field by its number ("pair_2_stop_price"). Times in force and hours are the ticket's own.
+        """
+        options = asked.with_defaults(options)
+        ticket = replace(ticket, pairs=asked.pairs(ticket.pairs))
+
+        def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
+            return placing.place_bracket(b, who, ticket)
+
+        return self._place("place_bracket_ticket", account, contract, request_to_json(ticket), key, options, work)
+
+    def place_exits(
+        self,
+        account: Account,
+        contract: Contract,
+        pairs: Sequence[ExitPair],
+        *,
+        key: str,
+        oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK,
+        **options: Unpack[Options],
+    ) -> list[OrderRecord]:
+        """Ways out of the position, of each pair [stop, target, time stop] as far as it has them; each pair is an OCA group of its own.
+
+        The pairs sum to at most what no other order works to close. GTC by default.
+        """
+        options = asked.with_defaults({"time_in_force": TimeInForce.GTC, **options})
+        wanted = Exits(
+            pairs=asked.pairs(pairs),
+            oca_type=asked.word(OcaType, "oca_type", oca_type),
+            time_in_force=asked.word(TimeInForce, "time_in_force", options["time_in_force"]),
+            outside_rth=bool(options["outside_rth"]),
+        )
+        payload = {**asdict(wanted), "pairs": [pair_to_json(pair) for pair in wanted.pairs]}
+
+        def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
+            return placing.place_exits(b, who, wanted)
+
+        return self._place("place_exits", account, contract, payload, key, options, work)
 
     def place_oca_group(
         self,

@@ -39,7 +39,7 @@ def distance(field: str, value: Decimal, unit: Unit, *, entry: Decimal, rule: Pr
 
 
 def exit_price(field: str, entry: Decimal, away: Decimal, rule: PriceRule) -> Decimal:
-    """The price on the tick nearest to `away` from the entry; `away` is negative below it. Raises `TicketError` where none is above zero."""
+    """The price on the tick nearest to `away` from the entry, negative below it. Raises `TicketError` where none is above zero."""
     price = rule.nearest(entry + away)
     if price <= 0:
         raise TicketError(field, "is so far away that no price is left above zero")
