@@ -321,7 +321,7 @@ def test_cancel_all_sends_one_cancel_an_order_and_the_entry_first(wire: Wire) ->
     asked = wire.manager.cancel_all_orders(key=a_key())
     assert asked == [entry, stop, target, unsent]
     names = [unit.frames[0].client_order_id for unit in wire.send()]
-    assert names == [entry.client_order_id, target.client_order_id, stop.client_order_id]
+    assert names == [entry.client_order_id, stop.client_order_id, target.client_order_id]
     unsent.refresh_from_db()
     assert unsent.status == OrderStatus.CANCELLED
 
