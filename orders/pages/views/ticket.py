@@ -220,19 +220,9 @@ def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Co
 
 
 def _place(manager: OrderManager, account: Account, contract: Contract, asked: PlaceRequest, **options: Any) -> list[OrderRecord]:
-    terms = asked.entry if isinstance(asked, BracketTicket) else asked
-    options = {**options, "time_in_force": terms.time_in_force, "outside_rth": terms.outside_rth}
-    what = (account, contract, terms.side, terms.quantity)
     if isinstance(asked, BracketTicket):
-        exits = {"take_profit_price": asked.take_profit_price, "stop_loss_price": asked.stop_loss_price}
-        return manager.place_bracket(*what, limit_price=terms.limit_price, **exits, **options)
-    if terms.order_type is OrderType.MARKET:
-        return [manager.place_market_order(*what, **options)]
-    if terms.order_type is OrderType.LIMIT:
-        return [manager.place_limit_order(*what, terms.limit_price, **options)]
-    if terms.order_type is OrderType.STOP:
-        return [manager.place_stop_order(*what, terms.stop_price, **options)]
-    return [manager.place_stop_limit_order(*what, terms.stop_price, terms.limit_price, **options)]
+        return manager.place_bracket_ticket(account, contract, asked, **options)
+    return [manager.place_order(account, contract, asked, **options)]
 
 
 def _sent(request: HttpRequest, account: Account, contract: Contract, orders: list[OrderRecord]) -> HttpResponse:
