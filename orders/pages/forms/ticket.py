@@ -35,6 +35,8 @@ from orders.rules.terms import AdaptivePriority, OcaType, OrderTerms, OrderType,
 from orders.rules.tickets import ENTRY_TYPES, BracketTicket, PlaceRequest, TicketError
 
 HUNDRED = Decimal(100)
+SELDOM = ("good_after", "display_size", "trigger_method", "adaptive", "all_or_none", "hidden", "note")
+"""Fields that are folded away until somebody wants them."""
 
 
 class TicketForm(forms.Form):
@@ -90,6 +92,28 @@ class TicketForm(forms.Form):
     def pairs(self) -> list[PairFields]:
         """All rows of exits as a template shows them; those beyond `pairs_shown` are kept out of sight until they are added."""
         return [bound_pair(self, number) for number in range(1, MOST_PAIRS + 1)]
+
+    @property
+    def more_says(self) -> str:
+        """What is set among the seldom used fields, in a few words; empty where nothing is."""
+        shown = [
+            (self["good_after"].value(), _("good after")),
+            (self["display_size"].value(), _("iceberg")),
+            (self["trigger_method"].value() not in (None, "", "0", 0), _("trigger")),
+            (self["adaptive"].value(), _("Adaptive")),
+            (self["all_or_none"].value(), _("all or none")),
+            (self["hidden"].value(), _("hidden")),
+            (self["note"].value(), _("note")),
+        ]
+        return " · ".join(words for is_set, words in shown if is_set)
+
+    @property
+    def more_has_errors(self) -> bool:
+        return any(name in self.errors for name in SELDOM)
+
+    @property
+    def exits_have_errors(self) -> bool:
+        return any(name == "oca_type" or name.startswith("exits_") or name.endswith("_time_stop") for name in self.errors)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
