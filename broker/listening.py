@@ -21,6 +21,7 @@ from broker.inbox import Figures, Inbox
 from broker.lines import Lines
 from broker.requests import FIRST_REQUEST_ID, RequestFailed, Requests
 from orders.rules.commands import Frame, ModifyOrder, PlaceOrder
+from orders.rules.echo import carries
 from orders.rules.reports import (
     AccountValueReported,
     ExecutionReported,
@@ -198,7 +199,7 @@ class Listener:
         sent = self.sent.get(order_id) if client_id == self.client_id else None
         if sent is not None:
             sent.acknowledged = True
-            if terms is not None and terms == sent.asked:
+            if terms is not None and sent.asked is not None and carries(terms, sent.asked, self.clock()):
                 sent.asked = None
 
     def _execution(self, request_id: int, contract: ib_async.Contract, fill: ib_async.Execution) -> None:

@@ -38,6 +38,19 @@ class Options(TypedDict, total=False):
     confirm_duplicate: bool
 
 
+class Changes(TypedDict, total=False):
+    """What may be changed of an order, by the names of `OrderTerms`; what is left out, or None, stays."""
+
+    quantity: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    trail_amount: Decimal | None
+    trail_percent: Decimal | None
+    limit_offset: Decimal | None
+    time_in_force: TimeInForce | None
+    good_till: datetime | None
+
+
 DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False)
 ATTRIBUTES = ("good_till", "good_after", "all_or_none", "hidden", "display_size", "trigger_method", "adaptive")
 ABOUT_TERMS = frozenset({"time_in_force", "outside_rth", *ATTRIBUTES})
@@ -67,18 +80,6 @@ def word(words: type[W], field: str, value: Any) -> W:
         raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be one of {known}.", field=field) from None
 
 
-def moment(field: str, value: Any) -> datetime | None:
-    """A moment with its time zone, given as such or in ISO 8601. Raises `Refused` TICKET for any other."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = False
-    if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
-        return value.astimezone(UTC) if value is not None else None
-    raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be a date and time with its time zone.", field=field)
-
-
 PRICES_OF_A_PAIR = ("target_price", "stop_price", "stop_limit_price", "trail_amount", "trail_percent")
 
 
@@ -92,6 +93,29 @@ def pairs(given: Sequence[ExitPair]) -> tuple[ExitPair, ...]:
         )
         for n, pair in enumerate(given, 1)
     )
+
+
+def moment(field: str, value: Any) -> datetime | None:
+    """A moment with its time zone, given as such or in ISO 8601. Raises `Refused` TICKET for any other."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = False
+    if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
+        return value.astimezone(UTC) if value is not None else None
+    raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be a date and time with its time zone.", field=field)
+
+
+def changes(given: Changes) -> dict[str, Any]:
+    """The changes that were asked for, in our words. Raises TypeError for what cannot be changed, as Python does for any other argument."""
+    if unknown := given.keys() - Changes.__annotations__.keys():
+        raise TypeError(f"cannot be changed: {', '.join(sorted(unknown))}")
+    readers: dict[str, Callable[[str, Any], Any]] = {
+        "time_in_force": lambda field, value: word(TimeInForce, field, value),
+        "good_till": moment,
+    }
+    return {field: readers.get(field, number)(field, value) for field, value in given.items() if value is not None}
 
 
 def with_defaults(options: Options) -> Options:

@@ -69,7 +69,7 @@ def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[Order
 
 def place_bracket(b: OpenBook, placing: Placing, ticket: BracketTicket) -> list[OrderRecord]:
     """The entry, then of each pair what protects first: all exits are children of the entry (parentId), held until it fills."""
-    check_bracket(ticket)
+    check_bracket(ticket, b.now)
     exits = exit_members(
         ticket.pairs,
         ticket.entry.side.opposite,

@@ -13,16 +13,7 @@ from typing import Any
 
 from orders.rules.faults import TicketError, check_number
 from orders.rules.offering import check_attached, check_terms
-from orders.rules.terms import (
-    OcaType,
-    OrderTerms,
-    OrderType,
-    Role,
-    Side,
-    TimeInForce,
-    plain,
-    terms_to_json,
-)
+from orders.rules.terms import OcaType, OrderTerms, OrderType, Role, Side, TimeInForce, plain, terms_to_json
 
 MAX_PAIRS = 10
 ENTRY_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT})
@@ -37,7 +28,12 @@ __all__ = [
     "check_exits",
     "check_number",
     "check_pairs",
+    "check_stop_limit",
     "check_terms",
+    "legs",
+    "pair_field",
+    "pair_to_json",
+    "request_to_json",
 ]
 
 
@@ -84,15 +80,14 @@ class BracketTicket:
 PlaceRequest = OrderTerms | BracketTicket
 
 
-def check_bracket(ticket: BracketTicket) -> None:
+def check_bracket(ticket: BracketTicket, now: datetime | None = None) -> None:
     """The entry's type, the number and sum of the pairs, and each pair's prices beside each other and the entry's.
 
     Fields of pairs are named by their number: "pair_2_stop_price".
     """
     entry = ticket.entry
-    check_terms(entry)
-    check_attached(entry)
     _check_entry(entry)
+    check_terms(entry, now)
     if ticket.oca_type is None and len(ticket.pairs) > 1:
         raise TicketError("oca_type", "is needed where there are several pairs of exits")
     check_pairs(ticket.pairs, entry.side, ticket.exits_time_in_force, prices=entry_prices(entry))
@@ -111,6 +106,7 @@ def _check_entry(entry: OrderTerms) -> None:
     if entry.time_in_force is TimeInForce.IOC:
         # Its rest is cancelled with the first fill, and a cancelled parent takes its children away (IB).
         raise TicketError("time_in_force", "cannot be IOC: what has not traded is cancelled at once, and the exits of the rest with it")
+    check_attached(entry)
 
 
 def entry_prices(entry: OrderTerms) -> tuple[Decimal, ...]:
@@ -157,8 +153,19 @@ def _check_legs(pair: ExitPair) -> None:
 
 
 def _check_sides(pair: ExitPair, sign: int, prices: Sequence[Decimal]) -> None:
-    """Target beyond the entry, stop before it, a stop's limit not before the stop. `sign` is +1 where the entry buys."""
-    target, stop = pair.target_price, pair.stop_price
+    """The pair's prices beside the entry's, and a stop's limit not before the stop. `sign` is +1 where the entry buys."""
+    check_exits(sign, prices, pair.target_price, pair.stop_price)
+    for price in prices:
+        if pair.trail_amount is not None and pair.trail_amount >= price:
+            raise TicketError("trail_amount", f"must be less than the entry's price of {plain(price)}")
+    check_stop_limit(sign, pair.stop_price, pair.stop_limit_price)
+
+
+def check_exits(sign: int, prices: Sequence[Decimal], target: Decimal | None, stop: Decimal | None) -> None:
+    """Target beyond the stop and beyond each price that the entry may fill at, stop before it; what is None is not compared.
+
+    A target on the wrong side of its entry would trade the moment the entry fills. Raises `TicketError` on "target_price" or "stop_price".
+    """
     below, above = ("below", "above") if sign > 0 else ("above", "below")
     if target is not None and stop is not None and (target - stop) * sign <= 0:
         raise TicketError("stop_price", f"must be {below} the target of a {'long' if sign > 0 else 'short'} position")
@@ -167,9 +174,12 @@ def _check_sides(pair: ExitPair, sign: int, prices: Sequence[Decimal]) -> None:
             raise TicketError("target_price", f"must be {above} the entry's price of {plain(price)}")
         if stop is not None and (price - stop) * sign <= 0:
             raise TicketError("stop_price", f"must be {below} the entry's price of {plain(price)}")
-        if pair.trail_amount is not None and pair.trail_amount >= price:
-            raise TicketError("trail_amount", f"must be less than the entry's price of {plain(price)}")
-    if stop is not None and pair.stop_limit_price is not None and (pair.stop_limit_price - stop) * sign > 0:
+
+
+def check_stop_limit(sign: int, stop: Decimal | None, limit: Decimal | None) -> None:
+    """The limit of a protecting stop lies at the stop or beyond it, where the market comes to when the stop goes off."""
+    if stop is not None and limit is not None and (limit - stop) * sign > 0:
+        above = "above" if sign > 0 else "below"
         raise TicketError("stop_limit_price", f"must not be {above} the stop: it would not trade when the stop goes off")
 
 
@@ -226,19 +236,3 @@ def pair_to_json(pair: ExitPair) -> dict[str, Any]:
     values = {field.name: getattr(pair, field.name) for field in fields(pair)}
     found = {name: plain(value) for name, value in values.items() if isinstance(value, Decimal)}
     return found if pair.time_stop is None else {**found, "time_stop": pair.time_stop.total_seconds()}
-
-
-def check_exits(entry_side: Side, entry_price: Decimal | None, take_profit_price: Decimal | None, stop_loss_price: Decimal | None) -> None:
-    """Target and stop on the right sides of each other and of the entry's price; what is None is not compared.
-
-    A target on the wrong side of its entry would trade the moment the entry fills.
-    """
-    sign = entry_side.sign
-    if take_profit_price is not None and stop_loss_price is not None and (take_profit_price - stop_loss_price) * sign <= 0:
-        raise TicketError("stop_loss_price", "must be below the take profit of a buy, above it for a sell")
-    if entry_price is None:
-        return
-    if take_profit_price is not None and (take_profit_price - entry_price) * sign <= 0:
-        raise TicketError("take_profit_price", "must lie on the profit side of the entry's limit price")
-    if stop_loss_price is not None and (entry_price - stop_loss_price) * sign <= 0:
-        raise TicketError("stop_loss_price", "must lie on the loss side of the entry's limit price")

@@ -69,7 +69,7 @@ class ChildrenNotHeld(Exchange):
 class ChildrenStayHeld(Exchange):
     """The children of a bracket never go live: the position stands unprotected."""
 
-    def _release_children(self, parent: BookedOrder) -> list[Event]:
+    def _release_children(self, parent: BookedOrder, now: datetime) -> list[Event]:
         return []
 
 
