@@ -4,7 +4,7 @@
    table of it (data-offer) comes from the server, which has the last word. */
 (() => {
   "use strict";
-  const { units, ONE, money, write, field, value } = window.Deskbook;
+  const { units, ONE, money, write, field, value, ladder, onTick, shown } = window.Deskbook;
   const tickets = () => document.querySelectorAll("form[data-ticket]");
 
   /* --- What is offered --------------------------------------------------------------------------------------------------------------- */
@@ -113,8 +113,20 @@
     form.querySelectorAll("[data-amount=order]").forEach((part) => { part.textContent = words; });
   }
 
+  /* Where a trailing stop would begin by itself: shown in grey until somebody types another price. */
+  function begins(form) {
+    const input = field(form, "stop_price"), trails = value(form, "order_type").startsWith("TRAIL"), side = value(form, "side");
+    const steps = ladder(form), quote = form.querySelector("[data-ask]")?.dataset || {}, trail = units(value(form, "trail"));
+    const from = units(side === "SELL" ? quote.bid : quote.ask);
+    input.placeholder = "";
+    if (!trails || !side || trail === null || from === null || !steps.length) return;
+    const away = value(form, "trail_unit") === "%" ? (from * trail) / (100n * ONE) : trail;
+    const price = onTick(steps, side === "SELL" ? from - away : from + away);
+    if (price > 0n) input.placeholder = shown(steps, price);
+  }
+
   function renew(form) {
-    if (form.matches("[data-ticket]")) offer(form);
+    if (form.matches("[data-ticket]")) { offer(form); begins(form); }
     window.Deskbook.exits?.(form);
     if (form.matches("[data-ticket]")) say(form);
   }
@@ -137,7 +149,8 @@
     const chip = event.target.closest("[data-ticket] [data-price]");
     if (!chip?.dataset.price || isOther(chip.form)) return;
     const form = chip.form, name = /^(STP|MIT|TRAIL)$/.test(value(form, "order_type")) ? "stop_price" : "limit_price";
-    if (field(form, name)) write(field(form, name), chip.dataset.price);
+    const steps = ladder(form), price = units(chip.dataset.price);
+    if (field(form, name)) write(field(form, name), steps.length && price !== null ? shown(steps, price) : chip.dataset.price);
   });
 
   /* The gateway takes orders or does not, and the ticket says why not. */

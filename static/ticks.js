@@ -21,10 +21,10 @@
     return (amount < 0n ? "-" : "") + size / ONE + (rest && `.${rest}`);
   }
 
-  /* Cut to so many places, towards zero. */
+  /* Rounded to so many places, a half away from zero. */
   function brief(amount, places) {
-    const step = 10n ** BigInt(8 - places);
-    return text((amount / step) * step, places);
+    const step = 10n ** BigInt(8 - places), half = amount < 0n ? -step / 2n : step / 2n;
+    return text(((amount + half) / step) * step, places);
   }
 
   function ladder(form) {
