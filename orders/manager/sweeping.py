@@ -31,7 +31,7 @@ from orders.rules.terms import Role
 from orders.rules.tickets import TicketError
 
 LEFT_BEHIND = timedelta(seconds=5)
-"""After this the worker does the next part of a sweep too. Parts exclude one another: each begins where the book says the last one ended."""
+"""After this the worker does the next part of a sweep too. Each part begins where the book says that the last one ended."""
 
 _EXITS = (Role.TAKE_PROFIT, Role.STOP_LOSS, Role.TIME_STOP)
 

@@ -13,6 +13,7 @@ from orders.queries.positions import positions
 from orders.queries.quotes import quote, watchlist
 from orders.queries.recovery import certificate, certificates, recovery, seen_incidents
 from orders.queries.restraints import restraints
+from orders.queries.sweeps import sweep, sweeps
 
 __all__ = [
     "HistoryFilters",
@@ -32,6 +33,8 @@ __all__ = [
     "recovery",
     "restraints",
     "seen_incidents",
+    "sweep",
+    "sweeps",
     "tradable_accounts",
     "tradable_ids",
     "visible_accounts",
