@@ -3,7 +3,7 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import changes, contracts, desk, draft, history, orders, positions, recovery, repair, ticket, watchlist
+from orders.pages.views import changes, contracts, desk, draft, history, orders, positions, recovery, repair, sweeps, ticket, watchlist
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -28,6 +28,12 @@ urlpatterns = [
     path("orders/<str:client_order_id>/seen/", orders.seen, name="seen"),
     path("orders/<str:client_order_id>/adopt/", orders.adopt, name="adopt"),
     path("positions/", desk.positions, name="positions"),
+    path("positions/flatten/", sweeps.flatten, name="flatten"),
+    path("kill/", sweeps.kill, name="kill"),
+    path("trading/", sweeps.trading, name="trading"),
+    path("sweeps/", sweeps.index, name="sweeps"),
+    path("sweeps/<int:pk>/", sweeps.sweep, name="sweep"),
+    path("positions/<str:code>/<int:con_id>/reverse/", positions.reverse, name="reverse"),
     path("positions/<str:code>/<int:con_id>/close/", positions.close, name="close"),
     path("positions/<str:code>/<int:con_id>/protect/", positions.protect, name="protect"),
     path("positions/<str:code>/<int:con_id>/repair/", repair.repair, name="repair"),
