@@ -152,6 +152,7 @@ async def test_a_trailing_stop_moves_beside_its_order_and_a_change_leaves_it_whe
     await desk.order_is(await desk.place(), "FILLED")
     order = await acknowledged(desk, await send(desk, asked))
     first = await desk.until(lambda: TrailingStop.objects.filter(order=order).first())
+    await desk.until(lambda: OrderRecord.objects.filter(pk=order.pk, why_held="trigger").exists())
     events = await desk.do(Event.objects.filter(order=order).count)
     await desk.command("quote AAPL 246.40 246.42")
     moved = await desk.until(lambda: TrailingStop.objects.filter(order=order, price__gt=first.price + 9).first())
