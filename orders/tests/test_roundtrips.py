@@ -7,7 +7,7 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.rules.roundtrips import Fill, Statistics, round_trips, statistics
@@ -111,6 +111,7 @@ told = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(told=told, opening=st.integers(-60, 60))
 def test_quantity_and_profit_are_conserved(told: list[Any], opening: int) -> None:
     """Against a reference that knows no lots: units one quarter each, in a plain queue."""
