@@ -48,8 +48,8 @@ async def told(gateway: SimulatedGateway, trade: Trade) -> Order:
 
 
 EVERYTHING: list[tuple[str, dict[str, Any]]] = [
-    ("TRAIL", {"auxPrice": 1.5, "trailStopPrice": 98.0}),
-    ("TRAIL", {"trailingPercent": 2.5, "trailStopPrice": 97.0, "triggerMethod": 8}),
+    ("TRAIL", {"auxPrice": 1.5, "trailStopPrice": 98.5}),
+    ("TRAIL", {"trailingPercent": 2.5, "trailStopPrice": 97.5, "triggerMethod": 8}),
     ("TRAIL LIMIT", {"auxPrice": 3.0, "trailStopPrice": 97.0, "lmtPriceOffset": 0.25}),
     ("MIT", {"auxPrice": 105.0, "triggerMethod": 4}),
     ("LIT", {"auxPrice": 105.0, "lmtPrice": 104.9}),
@@ -269,9 +269,8 @@ async def test_everything_survives_a_power_cut(tmp_path: Path) -> None:
     with GatewayProcess(store=tmp_path / "gateway.db") as gateway:
         async with connected(gateway.port) as ib:
             gateway.command("quote AAPL 100 100")
-            sent = [
-                await place(ib, order(kind, **{"tif": "GTC", **fields} if kind != "MOC" else fields)) for kind, fields in EVERYTHING[:6]
-            ]
+            lasting = [(kind, fields if kind == "MOC" else {"tif": "GTC", **fields}) for kind, fields in EVERYTHING[:6]]
+            sent = [await place(ib, order(kind, **fields)) for kind, fields in lasting]
             gateway.command("quote AAPL 101 101")
             await ib.reqCurrentTimeAsync()
             before = gateway.listed("orders")
@@ -323,9 +322,7 @@ async def test_partly_described_contracts_give_all_that_fit(gateway: SimulatedGa
         (Option("SPY", "20261218", 660, "C", "SMART"), "FOK AON ICE ALGO TRAIL", "MOC LOC OPG HID"),
     ],
 )
-async def test_contract_details_list_types_hours_and_price_bands(
-    gateway: SimulatedGateway, contract: Contract, has: str, lacks: str
-) -> None:
+async def test_details_list_types_hours_and_price_bands(gateway: SimulatedGateway, contract: Contract, has: str, lacks: str) -> None:
     async with connected(gateway.port) as ib:
         details = (await ib.reqContractDetailsAsync(contract))[0]
         listed = set(details.orderTypes.split(","))
