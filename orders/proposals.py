@@ -113,19 +113,22 @@ def _fresh(grounds: Grounds) -> Market | None:
 
 
 def group_of(draft: Draft) -> Group:
-    """The orders of which only one can fill. Exits of one entry that name no group are linked by the broker, all of them."""
+    """The orders of which only one can fill: a pair, or all that are asked for together without saying which is one's pair. Exits of one
+    entry that name no group are linked by the broker, all of them."""
     order = draft.order
     if order.oca_group_id is not None:
         return ("oca", order.oca_group_id)
     if draft.pair:
         return ("pair", draft.pair)
-    return ("entry", 0) if order.parent is not None else ("order", id(order))
+    if order.parent is not None:
+        return ("entry", 0)
+    return ("order", order.pk) if order.pk else ("unit", 0)
 
 
 def _open_group(order: Open) -> Group:
     if order.group is not None:
         return ("oca", order.group)
-    return ("entry", 0) if order.parent is not None else ("order", -order.pk)
+    return ("entry", 0) if order.parent is not None else ("order", order.pk)
 
 
 def _sum(groups: dict[Group, Decimal]) -> Decimal:

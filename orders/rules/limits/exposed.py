@@ -115,7 +115,7 @@ class Exposed:
         if line.is_idle:
             return self
         if line.worth is None:
-            return Exposed(self.gross, self.longest, self.shortest, self.name, self.unknown or label)
+            return Exposed(self.gross, self.longest, self.shortest, self.name, self.unknown or label or "a contract")
         return Exposed(
             gross=self.gross + line.gross,
             longest=self.longest + line.longest * line.worth,
