@@ -3,7 +3,7 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import changes, contracts, desk, draft, history, orders, positions, recovery, repair, ticket, watchlist
+from orders.pages.views import changes, contracts, desk, draft, history, orders, positions, recovery, repair, sizing, ticket, watchlist
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("ticket/search/", contracts.search, name="ticket_search"),
     path("ticket/stamp/", ticket.stamp, name="ticket_stamp"),
     path("ticket/watch/", ticket.watch, name="ticket_watch"),
+    path("ticket/size/", sizing.size, name="ticket_size"),
     path("ticket/draft/", draft.draft, name="ticket_draft"),
     path("ticket/contract/<int:con_id>/", ticket.choose, name="ticket_contract"),
     path("submissions/<str:key>/", ticket.submission, name="submission"),

@@ -93,6 +93,15 @@ def read_pairs(data: Mapping[str, Any], count: int, total: Decimal, increment: D
     return tuple(_pair(_Row(number, data), part, basis) for number, part in enumerate(parts, 1))
 
 
+def first_stop(data: Mapping[str, Any], basis: Basis) -> Decimal | None:
+    """Where the stop of the first pair lies, a trailing one where it begins; None where that is not said or cannot be counted."""
+    row = _Row(1, data)
+    try:
+        return _price(row, "stop", basis, -1)
+    except TicketError:
+        return None
+
+
 @dataclass(frozen=True)
 class _Row:
     number: int

@@ -1,4 +1,4 @@
-"""A ticket that is still being written: rows of exits added and taken away where the page's script does not do it.
+"""A ticket that is still being written: rows of exits come and go, and sizes are worked out, where the page's script does not do it.
 
 The rule it keeps: nothing is sent and nothing is recorded; the ticket comes back with what was typed.
 """
@@ -14,17 +14,23 @@ from django.views.decorators.http import require_POST
 from orders.pages.forms import TicketForm
 from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, default_pair, name_of
 from orders.pages.permissions import current_account
+from orders.pages.views.sizing import size_for
 from orders.pages.views.ticket import answer, posted_contract, ticket_context
 from orders.queries import tradable_accounts, visible_accounts
 
 
 @require_POST
 def draft(request: HttpRequest) -> HttpResponse:
-    """The ticket again, after one act: `add_pair`, `remove_pair_<number>`, or none."""
+    """The ticket again, after one act: `add_pair`, `remove_pair_<number>`, `size`, `take_size`."""
     account = visible_accounts(request.user).filter(code=request.POST.get("account", "")).first() or current_account(request)
-    values = reshaped(typed(request.POST), request.POST.get("act", ""))
+    act = request.POST.get("act", "")
+    values = reshaped(typed(request.POST), act)
+    sized = size_for(request, request.POST)
+    if act == "take_size" and sized is not None and sized.value:
+        values["quantity"] = sized.value
     form = TicketForm(accounts=tradable_accounts(request.user), initial=values)
-    return answer(request, ticket_context(request, account, form=form, contract=posted_contract(request)))
+    context = ticket_context(request, account, form=form, contract=posted_contract(request))
+    return answer(request, {**context, "sized": sized})
 
 
 def typed(posted: QueryDict) -> dict[str, Any]:
