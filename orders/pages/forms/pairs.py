@@ -83,7 +83,7 @@ class Basis:
 
     def needed(self, row: _Row, field: str) -> tuple[Decimal, PriceRule]:
         if self.entry is None or self.rule is None:
-            raise row.fault(field, "is a distance, and there is no quote to count it from: give the price")
+            raise row.fault(field, "there is no quote to count this distance from: give the price")
         return self.entry, self.rule
 
 
@@ -124,7 +124,7 @@ def _pair(row: _Row, quantity: Decimal, basis: Basis) -> ExitPair:
     if kind is OrderType.STOP_LIMIT:
         limit = _stop_limit(row, stop, basis)
     if target is None and stop is None and not trail:
-        raise row.fault("stop", "or a target is needed: a pair has at least one of them")
+        raise row.fault("stop", "give a stop or a target: a pair has at least one of them")
     time_stop = timedelta(minutes=float(minutes)) if minutes is not None else None
     return ExitPair(quantity=quantity, target_price=target, stop_price=stop, stop_limit_price=limit, **trail, time_stop=time_stop)
 
@@ -149,7 +149,7 @@ def _trail(row: _Row, basis: Basis) -> dict[str, Decimal]:
     """The distance of a trailing stop: in percent as it is, else as an amount on the tick."""
     value, unit = row["stop"], _unit(row, "stop")
     if value is None:
-        raise row.fault("stop", "is the distance that a trailing stop keeps: give it")
+        raise row.fault("stop", "give the distance that the trailing stop keeps")
     if unit is Unit.PERCENT:
         return {"trail_percent": value}
     if unit is Unit.AMOUNT:
@@ -172,11 +172,11 @@ def _risk(row: _Row, stop: Decimal | None, trail: Mapping[str, Decimal], basis: 
 def _stop_limit(row: _Row, stop: Decimal | None, basis: Basis) -> Decimal:
     """The limit of a stop limit lies beyond its stop by an offset: below it where the position is long."""
     if stop is None:
-        raise row.fault("stop", "needs a price or a distance")
+        raise row.fault("stop", "give the stop a price or a distance")
     if row["stop_offset"] is None:
-        raise row.fault("stop_offset", "is needed: how far beyond the stop it may still trade")
+        raise row.fault("stop_offset", "give how far past the stop it may still trade")
     if basis.rule is None:
-        raise row.fault("stop_offset", "cannot be counted: the price ticks of the contract are not known")
+        raise row.fault("stop_offset", "the price ticks of the contract are not known: look it up first")
     return exit_price(name_of(row.number, "stop_offset"), stop, -row["stop_offset"] * basis.sign, basis.rule)
 
 
