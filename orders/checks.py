@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -18,9 +18,10 @@ from django.db.models import Q
 from orders import contracts
 from orders.book import OpenBook
 from orders.exposure import may_trade, open_orders, position_of, unprotected
-from orders.models import Account, AccountValue, Contract, Limit, OrderRecord, Quote
+from orders.models import Account, Contract, Limit, OrderRecord, Quote
 from orders.models.reading import the_one
 from orders.queries.access import tradable_accounts
+from orders.queries.values import amount_of, exchange_rate
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
 from orders.rules.offering import distances
@@ -191,25 +192,13 @@ def _facts(b: OpenBook, draft: Draft, apart: Collection[int], earlier: int) -> F
     )
 
 
-def exchange_rate(account: Account, currency: str) -> Decimal | None:
-    """How much of the account's base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""
-    if currency and currency == account.base_currency:
-        return Decimal(1)
-    rate = _value(account, "ExchangeRate", currency)
-    return rate if rate is not None and rate > 0 else None
-
-
 def daily_pnl(account: Account) -> Decimal | None:
     return _value(account, "DailyPnL", "")
 
 
 def _value(account: Account, name: str, currency: str) -> Decimal | None:
-    text = the_one(AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True))
-    try:
-        number = Decimal(text) if text is not None else None
-    except InvalidOperation:
-        return None
-    return number if number is not None and number.is_finite() else None
+    told = amount_of(account, name, currency)
+    return told.value if told is not None else None
 
 
 def market_of(contract: Contract, now: datetime) -> Market | None:

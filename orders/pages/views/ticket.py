@@ -6,21 +6,21 @@ minute, or one that repeats the order before it, asks again.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from orders import inquiries
-from orders.contracts import ticks
 from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Account, Contract, OrderRecord, Submission
-from orders.pages.forms import Stamp, TicketForm, add_refusal
+from orders.pages.forms import OCA_TYPES, ON_OPEN, PlaceRequest, Stamp, TicketForm, add_refusal
+from orders.pages.forms.offers import first_offered, offers_of
+from orders.pages.forms.pairs import MOST_PAIRS, name_of
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import Match, contract_by_id, contract_by_symbol
 from orders.pages.views.frame import REFUSED_STATUS, done, toast, too_old, was_sent_before
@@ -28,8 +28,21 @@ from orders.queries import gateway, tradable_accounts, visible_accounts
 from orders.queries.orders import terms_words
 from orders.queries.quotes import describe
 from orders.queries.show import Ticks
+from orders.rules.distances import Unit
 from orders.rules.limits import Rule
-from orders.rules.terms import OrderType, Side, TimeInForce
+from orders.rules.terms import OrderType, TimeInForce, plain
+from orders.rules.tickets import ENTRY_TYPES, BracketTicket
+
+_WAYS_OUT = ("target", "target_unit", "stop_kind", "stop", "stop_unit", "time_stop")
+LASTING = (
+    *("account", "quantity", "order_type", "trail_unit", "time_in_force", "outside_rth", "note", "bracket", "pair_count"),
+    *("oca_type", "exits_time_in_force", "exits_outside_rth", "adaptive", "trigger_method"),
+    *(name_of(number, field) for number in range(1, MOST_PAIRS + 1) for field in _WAYS_OUT),
+)
+"""What of a ticket does not belong to its contract: all but side, prices and amounts in the contract's currency."""
+
+ONCE = ("account", "outside_rth", "note", "bracket", "adaptive", "trigger_method")
+"""What of it holds for one order only, and is not kept for the next."""
 
 # --- what the ticket shows ------------------------------------------------------------------------------------------------------------
 
@@ -50,7 +63,12 @@ def ticket_context(
     return {
         "account": account,
         "form": form,
+        "offered": offers_of(contract, str(form["order_type"].value()), str(form["time_in_force"].value())),
+        "oca_types": OCA_TYPES,
+        "entry_types": ",".join([*(word.value for word in ENTRY_TYPES), *ON_OPEN]),
         "contract": contract,
+        "size_increment": plain(contract.size_increment) if contract else "1",
+        "multiplier": plain(contract.multiplier) if contract and contract.multiplier != 1 else "",
         "contract_words": describe(contract, Ticks.load()) if contract else "",
         "stamp": Stamp.fresh(now),
         "why_not": _why_not(account, tradable),
@@ -65,10 +83,8 @@ def _initial(account: Account | None, contract: Contract | None) -> dict[str, An
         "symbol": contract.label if contract else "",
         "con_id": contract.con_id if contract else "",
         "quantity": "",
-        "order_type": OrderType.LIMIT.value,
+        "order_type": first_offered(contract, OrderType.LIMIT.value),
         "time_in_force": TimeInForce.DAY.value,
-        "take_profit_percent": "8",
-        "stop_loss_percent": "2",
     }
 
 
@@ -83,7 +99,7 @@ def _why_not(account: Account | None, tradable: list[Account]) -> str:
     return ""
 
 
-def _answer(request: HttpRequest, context: dict[str, Any], *, status: int = 200, extra: str = "") -> HttpResponse:
+def answer(request: HttpRequest, context: dict[str, Any], *, status: int = 200, extra: str = "") -> HttpResponse:
     """The ticket alone for htmx, else the desk around it."""
     if request.htmx:  # type: ignore[attr-defined]
         response = render(request, "ticket/_ticket.html", context, status=status)
@@ -102,25 +118,30 @@ def choose(request: HttpRequest, con_id: int) -> HttpResponse:
     """The ticket with this contract: its ticks, quote and position. Side and prices, which were the other's, are cleared."""
     account = current_account(request)
     found = contract_by_id(request, con_id)
-    form = TicketForm(accounts=tradable_accounts(request.user), initial={**_initial(account, found.contract), **_kept(request)})
-    context = ticket_context(request, account, form=form, contract=found.contract)
-    return _answer(request, {**context, "problem": found.problem})
-
-
-def _kept(request: HttpRequest) -> dict[str, Any]:
-    """Of a ticket that changes its contract: what does not belong to the contract."""
-    names = (
-        "account",
-        "quantity",
-        "order_type",
-        "time_in_force",
-        "note",
-        "take_profit_percent",
-        "stop_loss_percent",
-        "outside_rth",
-        "bracket",
+    form = TicketForm(
+        accounts=tradable_accounts(request.user), initial={**_initial(account, found.contract), **_kept(request, found.contract)}
     )
-    return {name: request.GET[name] for name in names if request.GET.get(name)}
+    context = ticket_context(request, account, form=form, contract=found.contract)
+    return answer(request, {**context, "problem": found.problem})
+
+
+def _kept(request: HttpRequest, contract: Contract | None) -> dict[str, Any]:
+    """Of a ticket that changes its contract: what does not belong to the contract."""
+    kept = lasting(request.GET)
+    if "order_type" in kept:
+        kept["order_type"] = first_offered(contract, kept["order_type"])
+    return kept
+
+
+def lasting(typed: QueryDict) -> dict[str, Any]:
+    """What of a filled-in ticket is worth keeping for another one; distances only where they are no amounts of money."""
+    kept = {name: typed[name] for name in LASTING if typed.get(name)}
+    for number in range(1, MOST_PAIRS + 1):
+        for leg in ("target", "stop"):
+            if kept.get(name_of(number, f"{leg}_unit")) in (Unit.AMOUNT, Unit.TICKS):
+                kept.pop(name_of(number, leg), None)
+                kept.pop(name_of(number, f"{leg}_unit"))
+    return kept
 
 
 @require_GET
@@ -151,9 +172,9 @@ def ticket(request: HttpRequest) -> HttpResponse:
     """The ticket. A POST sends what it says, once for its key, or shows it again with the reasons why not."""
     account = current_account(request)
     if request.method == "GET":
-        return _answer(request, ticket_context(request, account))
+        return answer(request, ticket_context(request, account))
     form = TicketForm(request.POST, accounts=tradable_accounts(request.user))
-    contract = shown = _shown_contract(form) if form.is_valid() else _posted_contract(request)
+    contract = shown = _shown_contract(form) if form.is_valid() else posted_contract(request)
     matches: tuple[Match, ...] = ()
     if form.is_valid() and contract is None:
         found = contract_by_symbol(request, form.cleaned_data["symbol"])
@@ -168,7 +189,7 @@ def ticket(request: HttpRequest) -> HttpResponse:
         if orders:
             return _sent(request, account, contract, orders)
     context = ticket_context(request, account, form=form, contract=contract)
-    return _answer(request, {**context, "notes": notes, "matches": matches}, status=REFUSED_STATUS)
+    return answer(request, {**context, "notes": notes, "matches": matches}, status=REFUSED_STATUS)
 
 
 def _shown_contract(form: TicketForm) -> Contract | None:
@@ -181,7 +202,7 @@ def _shown_contract(form: TicketForm) -> Contract | None:
     return contract if typed in (contract.label.upper(), contract.symbol.upper(), contract.local_symbol.upper()) else None
 
 
-def _posted_contract(request: HttpRequest) -> Contract | None:
+def posted_contract(request: HttpRequest) -> Contract | None:
     con_id = request.POST.get("con_id", "")
     return Contract.objects.select_related("quote").filter(con_id=int(con_id)).first() if con_id.isdecimal() else None
 
@@ -204,11 +225,12 @@ def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Co
     if not pill.may_place and not was_sent_before(request):
         form.add_error(None, _("Nothing was sent: %s") % pill.reason)
         return []
-    exits = form.exits(contract, ticks(contract)) if form.cleaned_data["bracket"] else None
-    if form.errors:
+    asked = form.request(contract)
+    if asked is None:
         return []
+    options = {"note": form.cleaned_data["note"], "confirm_duplicate": form.cleaned_data["confirm_duplicate"]}
     try:
-        return _place(OrderManager(request.user), form.cleaned_data, account, contract, exits, request.POST.get("key", ""))
+        return _place(OrderManager(request.user), account, contract, asked, key=request.POST.get("key", ""), **options)
     except Refused as refused:
         if refused.code == Rule.DUPLICATE_SECONDS:
             form.asks_for_confirmation = True  # type: ignore[attr-defined]
@@ -219,27 +241,10 @@ def _send(request: HttpRequest, form: TicketForm, account: Account, contract: Co
         return []
 
 
-def _place(
-    manager: OrderManager, data: dict[str, Any], account: Account, contract: Contract, exits: tuple[Decimal, Decimal] | None, key: str
-) -> list[OrderRecord]:
-    side, amount, order_type = Side(data["side"]), data["quantity"], OrderType(data["order_type"])
-    options: dict[str, Any] = {
-        "key": key,
-        "time_in_force": TimeInForce(data["time_in_force"]),
-        "outside_rth": data["outside_rth"],
-        "note": data["note"],
-        "confirm_duplicate": data["confirm_duplicate"],
-    }
-    if exits is not None:
-        prices = {"limit_price": data["limit_price"], "take_profit_price": exits[0], "stop_loss_price": exits[1]}
-        return manager.place_bracket(account, contract, side, amount, **prices, **options)
-    if order_type is OrderType.MARKET:
-        return [manager.place_market_order(account, contract, side, amount, **options)]
-    if order_type is OrderType.LIMIT:
-        return [manager.place_limit_order(account, contract, side, amount, data["limit_price"], **options)]
-    if order_type is OrderType.STOP:
-        return [manager.place_stop_order(account, contract, side, amount, data["stop_price"], **options)]
-    return [manager.place_stop_limit_order(account, contract, side, amount, data["stop_price"], data["limit_price"], **options)]
+def _place(manager: OrderManager, account: Account, contract: Contract, asked: PlaceRequest, **options: Any) -> list[OrderRecord]:
+    if isinstance(asked, BracketTicket):
+        return manager.place_bracket_ticket(account, contract, asked, **options)
+    return [manager.place_order(account, contract, asked, **options)]
 
 
 def _sent(request: HttpRequest, account: Account, contract: Contract, orders: list[OrderRecord]) -> HttpResponse:
@@ -247,14 +252,10 @@ def _sent(request: HttpRequest, account: Account, contract: Contract, orders: li
     words = accepted_words(orders)
     if not request.htmx:  # type: ignore[attr-defined]
         return done(request, words, "desk")
-    kept = {
-        name: request.POST[name]
-        for name in ("quantity", "order_type", "time_in_force", "take_profit_percent", "stop_loss_percent")
-        if name in request.POST
-    }
+    kept = {name: value for name, value in lasting(request.POST).items() if name not in ONCE}
     form = TicketForm(accounts=tradable_accounts(request.user), initial={**_initial(account, contract), **kept})
     context = ticket_context(request, account, form=form, contract=contract)
-    return _answer(request, context, extra=toast(words, orders[0].client_order_id))
+    return answer(request, context, extra=toast(words, orders[0].client_order_id))
 
 
 def accepted_words(orders: list[OrderRecord]) -> str:
