@@ -29,7 +29,7 @@ from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, Role
 from orders.rules.tickets import TicketError, pair_field
 
-_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE)
+_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE, Role.LIQUIDATION)
 
 
 @dataclass(frozen=True)

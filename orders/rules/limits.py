@@ -143,6 +143,8 @@ def trades_now(terms: OrderTerms, market: Market | None) -> bool:
 
 def _trading_state(request: Proposal, limits: Mapping[str, Decimal]) -> Breach | None:
     state = limits[Rule.TRADING_STATE]
+    if request.role is Role.LIQUIDATION and request.reduces:
+        return None  # what a kill switch closes with
     if state >= HALTED:
         return Breach(Rule.TRADING_STATE, "Trading is halted; only cancels go out.", state)
     if state >= REDUCE_ONLY and not request.reduces:

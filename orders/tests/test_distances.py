@@ -1,83 +1,97 @@
-"""Distances in percent, amounts, ticks and R; and quantities that are divided without a rest."""
+"""Exits as distances from their entry: in percent, as an amount, in ticks, in R; on the tick, on their own side, and back again."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal as D
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from orders.rules.distances import Unit, distance, exit_price, shares
-from orders.rules.pricing import PriceRule
+from orders.rules.pricing import PriceRule, exit_figures
 from orders.rules.tickets import TicketError
 
-CENTS = PriceRule(((Decimal(0), Decimal("0.01")),))
-BANDS = PriceRule(((Decimal(0), Decimal("0.0001")), (Decimal(1), Decimal("0.01"))))
+STOCK = PriceRule(((D(0), D("0.0001")), (D(1), D("0.01"))))
+OPTION = PriceRule(((D(0), D("0.01")), (D(3), D("0.05"))))
+ES = PriceRule(((D(0), D("0.25")),))
+RULES = st.sampled_from([STOCK, OPTION, ES])
+ENTRIES = st.decimals(min_value=D("2"), max_value=D("100000"), places=4, allow_nan=False, allow_infinity=False)
+VALUES = st.decimals(min_value=D("0.0001"), max_value=D("500"), places=4, allow_nan=False, allow_infinity=False)
+SIGNS = st.sampled_from([1, -1])
+
+
+def price_of(value: D, unit: Unit, entry: D, sign: int, rule: PriceRule, risk: D | None = None) -> D:
+    return exit_price("target", entry, distance("target", value, unit, entry=entry, rule=rule, risk=risk) * sign, rule)
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "rule", "entry", "away"),
+    ("value", "unit", "sign", "price"),
     [
-        ("2", Unit.PERCENT, CENTS, "99.53", "1.9906"),
-        ("1.25", Unit.AMOUNT, CENTS, "99.53", "1.25"),
-        ("30", Unit.TICKS, CENTS, "99.53", "0.30"),
-        ("30", Unit.TICKS, BANDS, "0.5", "0.0030"),
-        ("3", Unit.RISK, CENTS, "99.53", "1.5"),
+        ("2", Unit.PERCENT, -1, "98"),
+        ("8", Unit.PERCENT, 1, "108"),
+        ("1.5", Unit.AMOUNT, -1, "98.5"),
+        ("25", Unit.TICKS, 1, "100.25"),
+        ("3", Unit.RISK, 1, "106"),
+        ("0.5", Unit.RISK, -1, "99"),
+        ("0.004", Unit.AMOUNT, 1, "100.01"),  # less than a tick is one tick, not none
+        ("0.004", Unit.AMOUNT, -1, "99.99"),
     ],
 )
-def test_a_distance_is_a_price_in_each_unit(value: str, unit: Unit, rule: PriceRule, entry: str, away: str) -> None:
-    assert distance("target", Decimal(value), unit, entry=Decimal(entry), rule=rule, risk=Decimal("0.5")) == Decimal(away)
+def test_a_distance_gives_a_price(value: str, unit: Unit, sign: int, price: str) -> None:
+    assert price_of(D(value), unit, D(100), sign, STOCK, risk=D(2)) == D(price)
 
 
 def test_r_needs_a_stop_to_count_in() -> None:
-    with pytest.raises(TicketError, match="no stop"):
-        distance("pair_1_target", Decimal(3), Unit.RISK, entry=Decimal(100), rule=CENTS)
+    with pytest.raises(TicketError) as error:
+        price_of(D(3), Unit.RISK, D(100), 1, STOCK)
+    assert error.value.field == "target"
 
 
-def test_a_price_is_on_the_nearest_tick_and_above_zero() -> None:
-    assert exit_price("stop", Decimal("99.53"), Decimal("-1.9906"), CENTS) == Decimal("97.54")
-    with pytest.raises(TicketError, match="no price is left above zero"):
-        exit_price("stop", Decimal(1), Decimal("-1.001"), CENTS)
+def test_a_distance_that_leaves_no_price_is_refused() -> None:
+    with pytest.raises(TicketError):
+        price_of(D(100), Unit.PERCENT, D(100), -1, STOCK)
 
 
-@pytest.mark.parametrize(
-    ("total", "given", "increment", "parts"),
-    [
-        ("100", [None], "1", ["100"]),
-        ("100", [None, None, None], "1", ["33", "33", "34"]),
-        ("100", ["50", None, None], "1", ["50", "25", "25"]),
-        ("100", [None, "20", None], "1", ["40", "20", "40"]),
-        ("700", [None, None, None], "100", ["200", "200", "300"]),
-        ("1", [None, None], "0.001", ["0.500", "0.500"]),
-        ("100", ["60", "40"], "1", ["60", "40"]),
-    ],
-)
-def test_a_quantity_is_divided_equally_and_the_rest_goes_to_the_last(
-    total: str, given: list[str | None], increment: str, parts: list[str]
-) -> None:
-    typed = [None if part is None else Decimal(part) for part in given]
-    assert shares(Decimal(total), typed, Decimal(increment)) == [Decimal(part) for part in parts]
-
-
-@pytest.mark.parametrize(
-    ("total", "given", "said"),
-    [("100", ["60", "50"], "sum to 110"), ("2", [None, None, None], "too small"), ("100", ["60", "40", None], "too small")],
-)
-def test_parts_that_cannot_sum_to_the_whole_are_refused(total: str, given: list[str | None], said: str) -> None:
-    with pytest.raises(TicketError, match=said) as refused:
-        shares(Decimal(total), [None if part is None else Decimal(part) for part in given], Decimal(1))
-    assert refused.value.field == "pairs"
-
-
-@pytest.mark.filterwarnings("ignore")
-@given(total=st.integers(1, 10**7), parts=st.integers(1, 5), increment=st.sampled_from(["1", "10", "100", "0.01"]))
-def test_parts_always_sum_to_the_whole_and_none_is_empty(total: int, parts: int, increment: str) -> None:
+@settings(deadline=None)
+@given(entry=ENTRIES, value=VALUES, unit=st.sampled_from(list(Unit)), sign=SIGNS, rule=RULES)
+def test_a_price_is_on_the_tick_and_on_its_own_side(entry: D, value: D, unit: Unit, sign: int, rule: PriceRule) -> None:
     try:
-        found = shares(Decimal(total), [None] * parts, Decimal(increment))
+        price = price_of(value, unit, entry, sign, rule, risk=D("1.25"))
     except TicketError:
-        assert Decimal(total) / parts < Decimal(increment)
+        assume(False)
+    assert rule.is_on_tick(price)
+    assert (price - entry) * sign > 0
+
+
+@settings(deadline=None)
+@given(
+    steps=st.integers(1, 4000), away=st.integers(1, 900), sign=SIGNS, rule=RULES, risk=st.integers(1, 500), unit=st.sampled_from(list(Unit))
+)
+def test_figures_of_a_price_lead_back_to_it(steps: int, away: int, sign: int, rule: PriceRule, risk: int, unit: Unit) -> None:
+    entry = rule.nearest(5 + steps * rule.tick_at(D(5)))
+    price = rule.nearest(entry + sign * away * rule.tick_at(entry))
+    assume(price > 0 and (price - entry) * sign > 0)
+    stop = entry - sign * risk * rule.tick_at(entry)
+    figures = exit_figures(entry, price, sign=sign, rule=rule, quantity=D(100), multiplier=D(50), stop=stop)
+    value = {Unit.PERCENT: figures.percent, Unit.AMOUNT: figures.amount, Unit.TICKS: figures.ticks, Unit.RISK: figures.risk}[unit]
+    assert value is not None
+    assert price_of(value, unit, entry, sign, rule, risk=abs(entry - stop)) == price
+    assert figures.money == abs(price - entry) * 5000
+
+
+def test_figures_without_a_stop_know_no_r() -> None:
+    figures = exit_figures(D(100), D(98), sign=-1, rule=STOCK, quantity=D(10))
+    assert (figures.amount, figures.percent, figures.ticks, figures.money, figures.risk) == (D(2), D(2), D(200), D(20), None)
+
+
+@settings(deadline=None)
+@given(total=st.integers(1, 10_000), parts=st.integers(1, 10), given_first=st.integers(1, 50))
+def test_parts_sum_to_the_whole(total: int, parts: int, given_first: int) -> None:
+    asked = [D(given_first), *[None] * (parts - 1)]
+    try:
+        found = shares(D(total), asked, D(1))
+    except TicketError:
         return
     assert sum(found) == total
-    assert min(found) > 0
-    assert all(part % Decimal(increment) == 0 for part in found[:-1])
+    assert all(part > 0 for part in found)
