@@ -22,9 +22,11 @@ class Options(TypedDict, total=False):
     outside_rth: bool
     note: str
     confirm_duplicate: bool
+    seal: str  # of the preview that was looked at: the order goes out as that one showed it, or not at all
+    armed: bool  # sent with one click, in the mode in which nobody looks at a preview
 
 
-DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False)
+DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False, seal="", armed=False)
 
 
 def number(field: str, value: Any) -> Decimal:

@@ -22,6 +22,8 @@ from orders.manager.asked import Options
 from orders.manager.placing import OcaExit, Placing
 from orders.manager.submissions import Answer, submit
 from orders.models import Account, BrokerCommand, Contract, Incident, OrderRecord, Position
+from orders.preview.redeeming import redeem
+from orders.preview.request import PlaceRequest
 from orders.queries.access import visible_accounts
 from orders.rules.guardian import Kind
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
@@ -125,7 +127,9 @@ class OrderManager:
             exits_time_in_force=asked.word(TimeInForce, "exits_time_in_force", exits_time_in_force),
         )
         payload = {**asdict(ticket), "entry": terms_to_json(ticket.entry)}
-        return self._place("place_bracket", account, contract, payload, key, options, lambda b, who: placing.place_bracket(b, who, ticket))
+        return self._place(
+            "place_bracket", account, contract, payload, key, options, lambda b, who: placing.place_bracket(b, who, ticket), request=ticket
+        )
 
     def place_oca_group(
         self,
@@ -327,12 +331,24 @@ class OrderManager:
 
     def _place_single(self, verb: str, account: Account, contract: Contract, terms: OrderTerms, key: str, options: Options) -> OrderRecord:
         payload = terms_to_json(terms)
-        return self._place(verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms))[0]
+        return self._place(
+            verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms), request=terms
+        )[0]
 
     def _place(
-        self, verb: str, account: Account, contract: Contract, payload: dict[str, Any], key: str, options: Options, work: Work
+        self,
+        verb: str,
+        account: Account,
+        contract: Contract,
+        payload: dict[str, Any],
+        key: str,
+        options: Options,
+        work: Work,
+        request: PlaceRequest | None = None,
     ) -> list[OrderRecord]:
-        asked_for = {"account": account.code, "con_id": contract.con_id, **options, **payload}
+        # How somebody looked at it is no part of what he asked for: the same key under another seal is the same order.
+        said = {name: value for name, value in options.items() if name not in ("seal", "armed")}
+        asked_for = {"account": account.code, "con_id": contract.con_id, **said, **payload}
 
         def once(b: OpenBook, user: Any) -> Answer:
             who = Placing(
@@ -341,7 +357,11 @@ class OrderManager:
                 contract=Contract.objects.get(pk=contract.pk),
                 note=options["note"],
                 confirm_duplicate=options["confirm_duplicate"],
+                seal=options["seal"],
+                armed=options["armed"],
             )
+            if who.seal:
+                redeem(b, user, who.account, who.contract, request, who.seal)
             return {"orders": [order.pk for order in work(b, who)]}
 
         return self._orders(self._submit(verb, key, asked_for, once, account))

@@ -18,6 +18,7 @@ from orders.exposure import closing_side, position_of, unprotected
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord
 from orders.models.book import Source
+from orders.rules.limits import Breach
 from orders.rules.pricing import kept, stop_and_target
 from orders.rules.terms import CommandKind, OcaType, OrderTerms, OrderType, Role, TimeInForce, plain, term_columns
 from orders.rules.tickets import BracketTicket, OcaExitTicket, TicketError, check_bracket, check_number, check_oca_exit, check_terms
@@ -45,6 +46,28 @@ class Placing:
     contract: Contract
     note: str = ""
     confirm_duplicate: bool = False
+    seal: str = ""
+    armed: bool = False
+
+
+def drafted(b: OpenBook, placing: Placing, request: OrderTerms | BracketTicket) -> list[Draft]:
+    """The orders of a request, weighed nowhere and written nowhere. Raises `TicketError`."""
+    if isinstance(request, BracketTicket):
+        return draft_orders(b, placing, bracket_members(request))
+    check_terms(request)
+    return draft_orders(b, placing, [Member(request, Role.SINGLE)])
+
+
+def judge(b: OpenBook, placing: Placing, drafts: Sequence[Draft]) -> list[Breach]:
+    """Every reason why these orders would be refused, in the order in which `check_unit` finds the first."""
+    found = [checks.permission(b, placing.user, placing.account)]
+    for draft in drafts:
+        breach = checks.fits_contract(placing.contract, draft.terms)
+        found.append(breach and checks.in_ticket(draft.order, breach))
+    known = [breach for breach in found if breach is not None]
+    if known:
+        return known  # what the contract does not take cannot be weighed
+    return checks.breaches(b, drafts, placing.user, confirm_duplicate=placing.confirm_duplicate)
 
 
 def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[OrderRecord]:
@@ -55,6 +78,11 @@ def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[Order
 
 def place_bracket(b: OpenBook, placing: Placing, ticket: BracketTicket) -> list[OrderRecord]:
     """Entry, take profit, stop loss: the exits are children of the entry, held by the broker until it fills (IB parentId)."""
+    return place_unit(b, placing, bracket_members(ticket))
+
+
+def bracket_members(ticket: BracketTicket) -> list[Member]:
+    """The orders of a bracket. Raises `TicketError`."""
     check_bracket(ticket)
     entry = ticket.entry
     exits = {
@@ -63,15 +91,11 @@ def place_bracket(b: OpenBook, placing: Placing, ticket: BracketTicket) -> list[
         "time_in_force": ticket.exits_time_in_force,
         "outside_rth": entry.outside_rth,
     }
-    return place_unit(
-        b,
-        placing,
-        [
-            Member(entry, Role.ENTRY),
-            Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=ticket.take_profit_price, **exits), Role.TAKE_PROFIT, is_child=True),
-            Member(OrderTerms(order_type=OrderType.STOP, stop_price=ticket.stop_loss_price, **exits), Role.STOP_LOSS, is_child=True),
-        ],
-    )
+    return [
+        Member(entry, Role.ENTRY),
+        Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=ticket.take_profit_price, **exits), Role.TAKE_PROFIT, is_child=True),
+        Member(OrderTerms(order_type=OrderType.STOP, stop_price=ticket.stop_loss_price, **exits), Role.STOP_LOSS, is_child=True),
+    ]
 
 
 @dataclass(frozen=True)
@@ -222,7 +246,8 @@ def draft_orders(b: OpenBook, placing: Placing, members: Sequence[Member]) -> li
 
 def write(b: OpenBook, order: OrderRecord, placing: Placing, group: OcaGroup | None = None, **command: Any) -> BrokerCommand:
     """Puts one order and its PLACE into the book, with its event. `command` sets fields of the command beyond the plain ones."""
-    with b.event("order.placed", source=Source.USER, actor=placing.user, order=order, text=str(order)) as fact:
+    looked_at = {name: value for name in ("seal", "armed") if (value := getattr(placing, name))}
+    with b.event("order.placed", source=Source.USER, actor=placing.user, order=order, text=str(order), **looked_at) as fact:
         if group is not None:
             if group.pk is None:
                 fact.add(group)

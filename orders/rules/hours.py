@@ -29,3 +29,23 @@ def _end(day: str, interval: str, place: ZoneInfo) -> datetime:
     last = interval.partition("-")[2]
     stamp = last if ":" in last else f"{day[:8]}:{last}"
     return datetime.strptime(stamp, "%Y%m%d:%H%M").replace(tzinfo=place)
+
+
+def is_open(hours: str, zone: str, now: datetime) -> bool | None:
+    """Whether `now` lies within one of the intervals; None where the hours cannot be read or say nothing of today."""
+    try:
+        place = ZoneInfo(zone)
+        known = [day for day in hours.split(";") if day and "CLOSED" not in day]
+        intervals = [(_begin(day, part, place), _end(day, part, place)) for day in known for part in day.split(",")]
+    except (ValueError, ZoneInfoNotFoundError):
+        return None
+    if any(begin <= now < end for begin, end in intervals):
+        return True
+    today = f"{now.astimezone(place):%Y%m%d}"
+    return False if any(day[:8] >= today for day in hours.split(";") if day) else None
+
+
+def _begin(day: str, interval: str, place: ZoneInfo) -> datetime:
+    first = interval.partition("-")[0]
+    stamp = first if ":" in first else f"{day[:8]}:{first}"
+    return datetime.strptime(stamp, "%Y%m%d:%H%M").replace(tzinfo=place)

@@ -25,6 +25,7 @@ class Rule(StrEnum):
     QUOTE_SECONDS = "QUOTE_SECONDS"
     DELAYED_QUOTES = "DELAYED_QUOTES"
     DUPLICATE_SECONDS = "DUPLICATE_SECONDS"
+    PREVIEW_DRIFT = "PREVIEW_DRIFT"
     EXCEEDS_POSITION = "EXCEEDS_POSITION"
     STOP_THROUGH_MARKET = "STOP_THROUGH_MARKET"
     TARGET_THROUGH_MARKET = "TARGET_THROUGH_MARKET"
@@ -57,6 +58,7 @@ RULES: dict[Rule, RuleSetting] = {
     Rule.QUOTE_SECONDS: _setting("60", "min", "seconds", "how old the quote may be that market and stop orders are judged by"),
     Rule.DELAYED_QUOTES: _setting("0", "min", "0 or 1", "1: on a live book delayed quotes may stand in for live ones"),
     Rule.DUPLICATE_SECONDS: _setting("3", "max", "seconds", "the same order again within this time needs a confirmation"),
+    Rule.PREVIEW_DRIFT: _setting("0.005", "min", "fraction", "how far the price may have moved between a preview and its sending"),
 }
 
 REDUCE_ONLY, HALTED = Decimal(1), Decimal(2)
