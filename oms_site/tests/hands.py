@@ -134,7 +134,7 @@ def previewed(visitor: Visitor, **fields: str) -> Answer:
 
 
 def send_ticket(visitor: Visitor, headers: dict[str, str] | None = None, **fields: str) -> Answer:
-    """Previews a ticket and sends it as it was shown; gives the preview where it cannot be sent. `confirm_duplicate` is ticked where asked."""
+    """Previews a ticket and sends it as it was shown; gives the preview where it cannot be sent. `confirm_duplicate` goes along."""
     looked = previewed(visitor, **fields)
     if 'name="seal"' not in looked.text:
         return looked
