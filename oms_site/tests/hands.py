@@ -138,9 +138,11 @@ def send_ticket(visitor: Visitor, headers: dict[str, str] | None = None, **field
     looked = previewed(visitor, **fields)
     if 'name="seal"' not in looked.text:
         return looked
-    sealed = form_of(looked.text, "preview-form")
     sure = {"confirm_duplicate": fields["confirm_duplicate"]} if "confirm_duplicate" in fields else {}
-    return visitor.post("/ticket/", headers, **sealed, **sure)
+    answer = visitor.post("/ticket/", headers, **form_of(looked.text, "preview-form"), **sure)
+    if answer.status == 422 and "has changed since the preview" in answer.text:  # a position that was just heard of, say
+        answer = visitor.post("/ticket/", headers, **form_of(answer.text, "preview-form"), **sure)
+    return answer
 
 
 def post_order(visitor: Visitor, account: str, con_id: int, quantity: str, side: str = "BUY", order_type: str = "MKT") -> Answer:
