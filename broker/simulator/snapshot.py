@@ -22,9 +22,12 @@ from broker.simulator.universe import build_universe
 if TYPE_CHECKING:
     from broker.simulator.exchange import Exchange
 
-VERSION = 1
+VERSION = 2
 # What a line holds besides its instrument, in the order it is saved.
-LINE_NUMBERS = ("middle", "anchor", "bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume")
+LINE_NUMBERS = (
+    *("middle", "anchor", "bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"),
+    *("before_bid", "before_ask", "before_last"),
+)
 T = TypeVar("T")
 
 
@@ -52,6 +55,7 @@ def save(exchange: Exchange) -> dict[str, Any]:
             "exec_prefix": exchange.exec_prefix,
             "next_perm_id": exchange.next_perm_id,
             "cancel_delay_steps": exchange.cancel_delay_steps,
+            "kills_as_inactive": exchange.kills_as_inactive,
         }
     )
 
@@ -74,7 +78,7 @@ def load(exchange: Exchange, state: dict[str, Any]) -> None:
     exchange.book.seen_ids = unpack(dict[int, int], state["seen_ids"])
     exchange.contingencies.finished = set(unpack(list[tuple[str, str]], state["finished_groups"]))
     exchange.executions = unpack(list[tuple[Fill, CommissionCharged]], state["executions"])
-    for name in ("exec_count", "exec_prefix", "next_perm_id", "cancel_delay_steps"):
+    for name in ("exec_count", "exec_prefix", "next_perm_id", "cancel_delay_steps", "kills_as_inactive"):
         setattr(exchange, name, state[name])
     _load_market(exchange, state)
 

@@ -36,8 +36,8 @@ class OrderManager:
     """What `actor` asks of the desk. Each changing verb takes a `key`: the same key and request get the stored answer, never a new order.
 
     Verbs raise `orders.errors.Refused` with a coded reason. Quantities are in units, prices in the contract's currency per unit; numbers
-    are Decimal, int or text, never float. Every placing verb takes `asked.Options` too: `time_in_force`, `outside_rth`, `note`, and
-    `confirm_duplicate` (with a fresh key: a second order like the one just placed is meant).
+    are Decimal, int or text, never float. Every placing verb takes `asked.Options` too: `note`, `confirm_duplicate` (with a fresh key: a
+    second order like the one just placed is meant), and, but for `place_order`, the terms besides type and prices, like `time_in_force`.
     """
 
     def __init__(self, actor: Any, *, clock: Callable[[], datetime] = timezone.now) -> None:
@@ -45,6 +45,10 @@ class OrderManager:
         self._clock = clock
 
     # --- placing ----------------------------------------------------------------------------------------------------------------------
+
+    def place_order(self, account: Account, contract: Contract, terms: OrderTerms, *, key: str, **options: Unpack[Options]) -> OrderRecord:
+        """One order of any type. What else it may carry stands in its terms; of the options those about the request are left."""
+        return self._place_single("place_order", account, contract, asked.complete(terms), key, asked.about_the_request(options))
 
     def place_market_order(
         self, account: Account, contract: Contract, side: Side, quantity: Decimal, *, key: str, **options: Unpack[Options]
@@ -152,7 +156,7 @@ class OrderManager:
         position. `stop_loss` and `profit_target` are fractions of the entry and give prices on the nearest tick; `stop_price` and
         `target_price`, where given, are taken as they are.
         """
-        options = asked.with_defaults({"time_in_force": TimeInForce.GTC, **options})
+        options = asked.without_attributes({"time_in_force": TimeInForce.GTC, **options})
         wanted = OcaExit(
             quantity=asked.optional("quantity", quantity),
             entry_price=asked.optional("entry_price", entry_price),

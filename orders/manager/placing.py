@@ -72,7 +72,7 @@ def judge(b: OpenBook, placing: Placing, drafts: Sequence[Draft]) -> list[Breach
 
 def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[OrderRecord]:
     """One order. Raises `TicketError` or `Refused`."""
-    check_terms(terms)
+    check_terms(terms, b.now)
     return place_unit(b, placing, [Member(terms, Role.SINGLE)])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from orders import checks
 from orders.book import OpenBook, book
-from orders.checks import Draft
+from orders.checks import Draft, Usage
 from orders.manager import placing
 from orders.manager.placing import Placing
 from orders.models import Account, Contract, Preview, Quote
@@ -68,7 +68,7 @@ class Previewed:
     risk: Risk | None
     before: Decimal
     after: Decimal
-    usage: Sequence[Any]
+    usage: Sequence[Usage]
     warnings: Sequence[str]
     breaches: Sequence[Breach]
     margin: Heard
@@ -172,8 +172,8 @@ def _previewed(b: OpenBook, row: Preview, request: PlaceRequest, drafts: Sequenc
         risk=_risk(request, shown, worth, margin.net_liquidation(row.account)),
         before=shown.position,
         after=shown.position + entry.quantity * entry.side.sign,
-        usage=_usage(drafts, row.user, b.now),
-        warnings=warnings(entry, scene, has_exits=bool(ways_out(request))),
+        usage=checks.usage(drafts, row.user, b.now),
+        warnings=[*checks.warnings(drafts, row.user, b.now), *warnings(entry, scene, has_exits=bool(ways_out(request)))],
         **found,
     )
 
@@ -202,9 +202,3 @@ def _risk(request: PlaceRequest, shown: Basis, worth: Worth, net: Decimal | None
     gains = [amount(out.quantity, out.target - price) for out in outs if out.target is not None]
     gain = sum(gains, Decimal(0)) if len(gains) == len(outs) else None
     return Risk(loss, loss / net if net else None, gain)
-
-
-def _usage(drafts: Sequence[Draft], user: Any, now: datetime) -> Sequence[Any]:
-    """How much of each limit is used with this order."""
-    usage = getattr(checks, "usage", None)
-    return usage(drafts, user, now) if usage is not None else ()

@@ -11,15 +11,19 @@ from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
+from orders.checks import Usage
 from orders.models import Account
 from orders.preview.making import Previewed
 from orders.preview.margin import Heard
 from orders.preview.request import entry_of
-from orders.queries.show import MINUS, NOTHING, Moment, Ticks, number, quantity, signed
-from orders.rules.limits import Breach
+from orders.queries.show import MINUS, Moment, Ticks, number, quantity, signed
+from orders.rules.limits import DEFAULT, Breach, Rule
 from orders.rules.margins import Margin
 from orders.rules.seals import Change
 from orders.rules.terms import plain
+
+_NO_METER = frozenset({Rule.TRADING_STATE.value, Rule.TRADING_HOURS.value, Rule.SHORT_SALES.value, Rule.REQUIRE_STOP.value})
+"""Limits that are a switch: nothing of them is used up."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class UsageRow:
     rule: str
     label: str
     words: str
+    unit: str
     share: int
     is_over: bool
 
@@ -93,7 +98,7 @@ def preview_view(made: Previewed) -> PreviewView:
         side=entry_of(made.request).side.value,
         sentence=made.sentence,
         facts=_facts(made),
-        usage=[_usage(one) for one in made.usage],
+        usage=[_usage(one) for one in made.usage if one.rule not in _NO_METER],
         warnings=made.warnings,
         problems=[_problem(breach) for breach in made.breaches],
         changed=made.changed,
@@ -133,17 +138,21 @@ def _risk(made: Previewed, base: str) -> list[Fact]:
     return found
 
 
-def _usage(one: object) -> UsageRow:
-    """A row of `checks.usage`."""
-    rule, label, limit, actual, unit, share = (getattr(one, name) for name in ("rule", "label", "limit", "actual", "unit", "share"))
-    words = f"{NOTHING if actual is None else quantity(_cents(actual))} / {NOTHING if limit is None else quantity(_cents(limit))} {unit}"
-    percent = 0 if share is None else max(0, round(share * 100))
-    return UsageRow(str(rule), str(label), words, min(percent, 100), percent > 100)
+def _usage(one: Usage) -> UsageRow:
+    """One limit as a meter: shares of something in percent, amounts as they are."""
+    limit, actual = _amount(one.limit, one.unit), _amount(one.actual, one.unit)
+    percent = 100 if one.share is None else max(0, round(one.share * 100))
+    whose = f" ({one.scope})" if one.scope not in ("", DEFAULT) else ""
+    return UsageRow(one.rule, one.label, f"{actual} / {limit}{whose}", one.unit, min(percent, 100), bool(one.broken) or one.share is None)
 
 
-def _cents(value: Decimal) -> Decimal:
-    """At most two decimals: a meter needs no more."""
-    return round(value, 2)
+def _amount(value: Decimal | None, unit: str) -> str:
+    """Fractions of something in percent."""
+    if value is None:
+        return _("unknown")
+    if unit == "fraction" or unit.startswith("of "):
+        return f"{number(value * 100, 1)} %"
+    return quantity(round(value, 2))
 
 
 def _problem(breach: Breach) -> Problem:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.utils.translation import gettext as _
 
 from orders.queries.show import number, quantity, signed
-from orders.rules.hours import is_open
+from orders.rules.hours import hours_at
 from orders.rules.limits import Market
 from orders.rules.terms import AdaptivePriority, OrderTerms, OrderType, Side, TimeInForce
 
@@ -53,15 +53,15 @@ def _crosses_zero(terms: OrderTerms, scene: Scene) -> str:
 
 
 def _hours(terms: OrderTerms, scene: Scene) -> list[str]:
-    regular = is_open(scene.liquid_hours, scene.zone, scene.now)
-    if regular is not False:
+    regular = hours_at(scene.liquid_hours, scene.zone, scene.now)
+    if regular is None or regular.is_open:
         return []
-    extended = is_open(scene.trading_hours, scene.zone, scene.now)
-    if extended and terms.outside_rth:
+    extended = hours_at(scene.trading_hours, scene.zone, scene.now)
+    if extended is None or not extended.is_open:
+        return [_("The market is closed: the order waits at IB for the next session, at a price that nobody knows yet.")]
+    if terms.outside_rth:
         return [_("It is outside regular trading hours: fewer trade, and bid and ask lie apart.")]
-    if extended:
-        return [_("It is outside regular trading hours, and this order trades only within them: it waits for the next session.")]
-    return [_("The market is closed: the order waits at IB for the next session, at a price that nobody knows yet.")]
+    return [_("It is outside regular trading hours, and this order trades only within them: it waits for the next session.")]
 
 
 def _quote(terms: OrderTerms, scene: Scene) -> list[str]:

@@ -50,7 +50,7 @@ def holdings(rows: Iterable[Position | OrderRecord], now: datetime) -> dict[Key,
     places = {(row.account_id, row.contract_id): row for row in rows}
     if not places:
         return {}
-    orders = list(_around(places).filter(status__in=_OPEN).select_related("parent", "oca_group"))
+    orders = list(_around(places).filter(status__in=_OPEN).select_related("parent", "oca_group", "trailing"))
     ended = _ended(orders)
     reader = _Reader(orders)
     standing: dict[Key, list[Standing]] = defaultdict(list)
@@ -98,7 +98,7 @@ def _ended(orders: Collection[OrderRecord]) -> list[OrderRecord]:
     if not parents and not groups:
         return []
     found = OrderRecord.objects.filter(Q(parent__in=parents) | Q(oca_group__in=groups), status__in=[status.value for status in TERMINAL])
-    return list(found.select_related("parent", "oca_group").order_by("pk"))
+    return list(found.select_related("parent", "oca_group", "trailing").order_by("pk"))
 
 
 def _unreported(places: Mapping[Key, Position | OrderRecord], now: datetime) -> dict[Key, Decimal]:
@@ -149,9 +149,10 @@ class _Reader:
             filled=order.filled_quantity,
             role=Role(order.role),
             time_in_force=order.time_in_force,
-            stop_price=order.stop_price,
+            stop_price=order.present_stop,
             limit_price=order.limit_price,
             outside_rth=order.outside_rth,
+            good_till=order.good_till,
             entry=Entry(parent.client_order_id, OrderStatus(parent.status), parent.filled_quantity) if parent is not None else None,
             group=group,
             oca_type=order.oca_group.oca_type if order.oca_group is not None else 0,

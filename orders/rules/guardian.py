@@ -250,8 +250,8 @@ def _is_passed(order: Standing, market: Decimal | None) -> bool:
 
 def _expiring(holding: Holding, able: list[Standing]) -> list[Finding]:
     """Stops that end with the session, as far as no lasting one covers the same."""
-    day = [order for order in able if order.time_in_force != TimeInForce.GTC]
-    lasting = [order for order in able if order.time_in_force == TimeInForce.GTC]
+    day = [order for order in able if not _outlasts(holding, order)]
+    lasting = [order for order in able if _outlasts(holding, order)]
     amount = min(holding.total(able), holding.size) - min(holding.total(lasting), holding.size)
     if not amount:
         return []
@@ -261,11 +261,19 @@ def _expiring(holding: Holding, able: list[Standing]) -> list[Finding]:
     return [Finding(Kind.EXPIRING, amount, words, steps, wait, at=min((end for end in ends if end is not None), default=None))]
 
 
+def _outlasts(holding: Holding, order: Standing) -> bool:
+    """Whether the order is there after this session: good till cancelled, or till a date beyond it."""
+    if order.time_in_force == TimeInForce.GTD and order.good_till is not None and holding.late_end is not None:
+        return order.good_till > holding.late_end
+    return order.time_in_force == TimeInForce.GTC
+
+
 # --- words --------------------------------------------------------------------------------------------------------------------------------
 
 
 def _stop(order: Standing) -> str:
-    return f"The stop at {plain(order.stop_price)}" if order.stop_price is not None else "The stop"
+    named = "The trailing stop" if order.trails else "The stop"
+    return f"{named} at {plain(order.stop_price)}" if order.stop_price is not None else named
 
 
 def _stops(orders: Sequence[Standing]) -> str:

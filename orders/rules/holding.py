@@ -15,7 +15,8 @@ from decimal import Decimal
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
 from orders.rules.terms import OrderTerms, Role, Side, TimeInForce
 
-STOP_TYPES = frozenset({"STP", "STP LMT", "TRAIL", "TRAIL LIMIT"})
+TRAILING_TYPES = frozenset({"TRAIL", "TRAIL LIMIT"})
+STOP_TYPES = frozenset({"STP", "STP LMT"}) | TRAILING_TYPES
 ON_THE_WAY = frozenset({OrderStatus.PENDING, OrderStatus.SENT})
 NONE = Decimal(0)
 
@@ -45,9 +46,10 @@ class Standing:
     filled: Decimal = NONE
     role: Role = Role.SINGLE
     time_in_force: str = TimeInForce.GTC.value
-    stop_price: Decimal | None = None
+    stop_price: Decimal | None = None  # of a trailing stop: where it stands now
     limit_price: Decimal | None = None
     outside_rth: bool = False
+    good_till: datetime | None = None
     entry: Entry | None = None
     group: str = ""  # orders of one group shut one another out; empty: it stands alone
     oca_type: int = 0
@@ -67,6 +69,10 @@ class Standing:
     @property
     def is_stop(self) -> bool:
         return self.order_type in STOP_TYPES and self.role not in (Role.CLOSE, Role.ENTRY)
+
+    @property
+    def trails(self) -> bool:
+        return self.order_type in TRAILING_TYPES
 
     @property
     def is_close(self) -> bool:

@@ -163,7 +163,7 @@ def differences(holding: Holding, order: Standing, *, reduces: bool) -> dict[str
     smaller_rightly = order.quantity < wanted.quantity and (reduces or not _fits(holding, replace(order, quantity=wanted.quantity)))
     if order.quantity != wanted.quantity and not smaller_rightly and wanted.quantity > order.filled:
         found["quantity"] = wanted.quantity
-    for name in ("limit_price", "stop_price"):
+    for name in ("limit_price",) if order.trails else ("limit_price", "stop_price"):  # where a trailing stop stands, nobody asked for
         if getattr(order, name) != getattr(wanted, name) and getattr(wanted, name) is not None:
             found[name] = getattr(wanted, name)
     if order.time_in_force != wanted.time_in_force.value:

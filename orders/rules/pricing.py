@@ -100,6 +100,16 @@ def check_price(field: str, price: Decimal | None, rule: PriceRule) -> None:
     raise TicketError(field, f"must be a multiple of {tick.normalize():f} here: {below.normalize():f} or {(below + tick).normalize():f}")
 
 
+def check_distance(field: str, distance: Decimal, rule: PriceRule, level: Decimal | None) -> None:
+    """Raises `TicketError` for a distance between prices (a trail, an offset) off the tick of the prices at `level` that it lies between.
+
+    Where no level is known the distance is judged as a price: by a finer tick at most, and the broker has the last word (110).
+    """
+    tick = rule.tick_at(distance if level is None else level)
+    if distance % tick != 0:
+        raise TicketError(field, f"must be a multiple of {tick.normalize():f} here")
+
+
 def check_quantity(quantity: Decimal, *, min_size: Decimal, size_increment: Decimal) -> None:
     """Raises `TicketError` for a quantity below the smallest size or off its increment (IB ContractDetails minSize, sizeIncrement)."""
     if quantity < min_size:

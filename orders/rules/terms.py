@@ -205,6 +205,12 @@ class OrderTerms:
     trigger_method: TriggerMethod = TriggerMethod.DEFAULT
     adaptive: AdaptivePriority = AdaptivePriority.NONE
 
+    def __post_init__(self) -> None:
+        """Moments are whole seconds, as IB writes them: what comes back must equal what was sent."""
+        for name in ("good_till", "good_after"):
+            if (moment := getattr(self, name)) is not None:
+                object.__setattr__(self, name, moment.replace(microsecond=0))
+
 
 TERM_NAMES = tuple(field.name for field in fields(OrderTerms))
 _DECIMALS = ("limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset", "display_size")

@@ -8,16 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orders.rules.terms import MAX_SIGNIFICANT_DIGITS, OcaType, OrderTerms, OrderType, Side, TimeInForce, significant_digits
+from orders.rules.faults import TicketError, check_number
+from orders.rules.offering import check_attached, check_terms
+from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce
 
-
-class TicketError(ValueError):
-    """A field of a ticket breaks a rule. `field` is the ticket's field name, the message is for the person who filled it in."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+__all__ = [
+    "BracketTicket",
+    "OcaExitTicket",
+    "OrderTicket",
+    "TicketError",
+    "check_bracket",
+    "check_exits",
+    "check_number",
+    "check_oca_exit",
+    "check_terms",
+]
 
 
 @dataclass(frozen=True)
@@ -48,37 +53,10 @@ class OcaExitTicket:
     time_in_force: TimeInForce = TimeInForce.GTC
 
 
-def check_number(field: str, value: Decimal | None, *, required: bool = True, positive: bool = True) -> None:
-    """Raises `TicketError` unless the number is there, finite, positive (if asked) and of at most 15 significant digits."""
-    if value is None:
-        if required:
-            raise TicketError(field, "is required")
-        return
-    if not value.is_finite():
-        raise TicketError(field, "must be a number")
-    if positive and value <= 0:
-        raise TicketError(field, "must be above zero")
-    if significant_digits(value) > MAX_SIGNIFICANT_DIGITS:
-        raise TicketError(field, f"may have at most {MAX_SIGNIFICANT_DIGITS} significant digits")
-
-
-def check_terms(terms: OrderTerms) -> None:
-    """A single order's own sense: quantity and exactly the prices that its type has."""
-    check_number("quantity", terms.quantity)
-    for field, value, wanted in (
-        ("limit_price", terms.limit_price, terms.order_type.has_limit),
-        ("stop_price", terms.stop_price, terms.order_type.has_trigger),
-    ):
-        if wanted:
-            # Spreads and some futures trade at or below zero; a single contract that does is refused by its market rule instead.
-            check_number(field, value)
-        elif value is not None:
-            raise TicketError(field, f"is not used by an order of type {terms.order_type}")
-
-
 def check_bracket(ticket: BracketTicket) -> None:
     """Entry MKT or LMT; target and stop on the right sides of each other and, for a limit entry, of the entry's price."""
     check_terms(ticket.entry)
+    check_attached(ticket.entry)
     if ticket.entry.order_type not in (OrderType.MARKET, OrderType.LIMIT):
         raise TicketError("order_type", "the entry of a bracket is MKT or LMT")
     check_number("take_profit_price", ticket.take_profit_price)

@@ -9,7 +9,6 @@ from decimal import Decimal as D
 import pytest
 
 from orders.preview.warnings import Scene, warnings
-from orders.rules.hours import is_open
 from orders.rules.limits import Market
 from orders.rules.terms import AdaptivePriority, OrderTerms, OrderType, Side, TimeInForce
 
@@ -78,22 +77,3 @@ def test_a_gtc_stop_is_not_adjusted_for_dividends() -> None:
 def test_in_extended_hours_an_order_that_trades_there_is_told_of_thin_markets_only() -> None:
     assert "fewer trade" in said(replace(BUY, outside_rth=True), now=EVENING)
     assert "waits" not in said(replace(BUY, outside_rth=True), now=EVENING)
-
-
-@pytest.mark.parametrize(
-    ("hours", "now", "open_"),
-    [
-        (REGULAR, NOW, True),
-        (REGULAR, EVENING, False),
-        ("20260302:CLOSED;20260303:0930-20260303:1600", NOW, False),
-        ("20260302:0900-1130,1230-1600", datetime(2026, 3, 2, 17, 0, tzinfo=UTC), False),
-        ("20260302:0900-1130,1230-1600", datetime(2026, 3, 2, 18, 0, tzinfo=UTC), True),
-        ("20260301:1700-20260302:1600", NOW, True),
-        ("20260201:0930-20260201:1600", NOW, None),  # hours that were read long ago say nothing of today
-        ("", NOW, None),
-        ("nonsense", NOW, None),
-    ],
-)
-def test_whether_a_market_is_open_is_read_or_unknown(hours: str, now: datetime, open_: bool | None) -> None:
-    assert is_open(hours, "America/New_York", now) is open_
-    assert is_open(hours, "Nowhere/Land", now) is None
