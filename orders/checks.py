@@ -19,7 +19,7 @@ from django.db import Error as DatabaseError
 from orders import contracts
 from orders.book import OpenBook
 from orders.grounds import Grounds, limits_for, market_from, number
-from orders.models import Account, AccountValue, Book, Contract, OrderRecord, Quote
+from orders.models import Account, AccountValue, Book, Contract, Quote
 from orders.models.reading import the_one
 from orders.proposals import Asked, Draft, count_traffic, facts_of, propose, shared, standing
 from orders.queries.access import tradable_accounts
@@ -27,7 +27,7 @@ from orders.rules.limits import RULES, Breach, Limits, Market, Proposal, Reading
 from orders.rules.offering import distances
 from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, OrderType, Role, Side
-from orders.rules.tickets import TicketError
+from orders.rules.tickets import TicketError, pair_field
 
 __all__ = [
     "Draft",
@@ -124,7 +124,7 @@ def breaches(
         grounds = _grounds(asked, user, b.now, b.row.kind)
         for draft, reading in _readings(grounds, asked):
             if (breach := reading.breach) is not None:
-                found.append(breach if draft.is_change else in_ticket(draft.order, breach))
+                found.append(breach if draft.is_change else in_ticket(draft, breach))
     except DatabaseError:
         raise
     except Exception:
@@ -146,15 +146,13 @@ def _readings(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Iterato
             yield draft, reading
 
 
-def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
-    """The breach with the name that its field has in the ticket: the exits' prices are asked for under names of their own."""
-    if order.parent is not None:
-        names = {"limit_price": "take_profit_price", "stop_price": "stop_loss_price"}
-    elif order.role == Role.TAKE_PROFIT:
-        names = {"limit_price": "target_price"}
-    else:
+def in_ticket(draft: Draft, breach: Breach) -> Breach:
+    """The breach with the name that its field has in the ticket, where exits are asked for in pairs."""
+    if not draft.pair or not breach.field:
         return breach
-    return replace(breach, field=names.get(breach.field, breach.field))
+    names = {Role.TAKE_PROFIT: {"limit_price": "target_price"}, Role.STOP_LOSS: {"limit_price": "stop_limit_price"}}
+    field = names.get(Role(draft.order.role), {}).get(breach.field, breach.field)
+    return replace(breach, field=pair_field(draft.pair, field))
 
 
 # --- how much of the limits is used -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from orders import checks, contracts
 from orders.book import OpenBook
 from orders.errors import Refused
 from orders.manager import changing
-from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
+from orders.manager.placing import OWN_FIELDS, Placing, check_unit, draft_orders, exit_members, fields_of_one_pair, write_unit
 from orders.manager.submissions import refuse
 from orders.models import BrokerCommand, OrderRecord, Position
 from orders.queries.guard import verdicts
@@ -21,8 +21,8 @@ from orders.queries.holdings import guarded, market_price
 from orders.rules.guardian import Finding, Kind
 from orders.rules.mending import Cancel, Change, Protect, spell
 from orders.rules.pricing import ExitPrices, exit_prices, kept
-from orders.rules.terms import OcaType, OrderTerms, OrderType, Role, Side, TimeInForce
-from orders.rules.tickets import OcaExitTicket, check_oca_exit
+from orders.rules.terms import OcaType, Side, TimeInForce
+from orders.rules.tickets import ExitPair, check_pairs
 
 STOP_LOSS, PROFIT_TARGET = Decimal("0.02"), Decimal("0.08")
 
@@ -113,19 +113,17 @@ def _place(b: OpenBook, placing: Placing, wanted: Wanted, step: Protect, leaving
     found = prices_for(position, step, market_price(position.contract, b.now))
     stop, target = wanted.stop_price or found.stop, wanted.target_price or found.target
     side = Side.SELL if position.quantity > 0 else Side.BUY
-    check_oca_exit(OcaExitTicket(side, step.quantity, found.base, stop, target))
-    common = {"side": side, "quantity": step.quantity, "time_in_force": TimeInForce.GTC}
-    members = [Member(OrderTerms(order_type=OrderType.STOP, stop_price=stop, **common), Role.STOP_LOSS)]
-    if wanted.with_target:
-        members.append(Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=target, **common), Role.TAKE_PROFIT))
-    drafts = draft_orders(b, placing, members)
-    check_unit(b, placing, drafts, leaving=leaving)
+    pair = ExitPair(step.quantity, target_price=target if wanted.with_target else None, stop_price=stop)
+    with fields_of_one_pair(OWN_FIELDS):
+        check_pairs([pair], side.opposite, TimeInForce.GTC)
+        drafts = draft_orders(b, placing, exit_members([pair], side, time_in_force=TimeInForce.GTC, outside_rth=False, now=b.now))
+        check_unit(b, placing, drafts, leaving=leaving)
     for order in leaving:
         order.refresh_from_db()
         if order.is_open:
             changing.ask_cancel(b, placing.user, order)
     after = [order.client_order_id for order in leaving if OrderRecord.objects.get(pk=order.pk).is_open]
-    oca_type = OcaType.CANCEL_WITH_BLOCK if wanted.with_target else None
+    oca_type = OcaType.CANCEL_WITH_BLOCK
     if not after:
         return write_unit(b, placing, drafts, oca_type=oca_type)
     rule = BrokerCommand.QuantityRule.POSITION

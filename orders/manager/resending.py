@@ -19,27 +19,31 @@ from orders.manager.changing import refuse_stranger
 from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
 from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import NOT_AT_THE_BROKER, OrderStatus
-from orders.rules.terms import OcaType, Role, Side
+from orders.rules.terms import EXITS, OcaType, Role, Side
 
 
 def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[OrderRecord]:
     """The new orders of the unit, the one for `order` among them.
 
     Raises `Refused`: NO_PERMISSION, REASON, EXTERNAL, NOT_LOST where two complete lists of the broker have not shown that it is not there,
-    UNIT_LIVES where another part of its unit does or did, or what any new order would be refused for.
+    UNIT_LIVES where another part of its unit does or did, TIME_PASSED, or what any new order would be refused for.
     """
     refuse_stranger(b, user, order.account)
     if not reason.strip():
         raise Refused("REASON", "Say what you saw at the broker.", field="reason")
     unit = lost_unit(order)
+    if any(member.good_after is not None and member.good_after <= b.now for member in unit):
+        raise Refused("TIME_PASSED", "It, or an exit of it, was to go live at a time that has passed. Close it, and place it anew.")
     lost_terms = [replace(member.terms, quantity=member.remaining_quantity) for member in unit]
     for member in unit:
         tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
     if unit[0].role == Role.CLOSE:
         lost_terms = [replace(lost_terms[0], quantity=_left_to_close(unit[0]))]
     placing = Placing(user=user, account=order.account, contract=order.contract, note=order.note, confirm_duplicate=True)
+    pairs = _pairs(unit)
     members = [
-        Member(terms, Role(member.role), is_child=member.parent_id is not None) for terms, member in zip(lost_terms, unit, strict=True)
+        Member(terms, Role(member.role), is_child=member.parent_id is not None, pair=pairs[member.pk])
+        for terms, member in zip(lost_terms, unit, strict=True)
     ]
     drafts = draft_orders(b, placing, members)
     for draft, member in zip(drafts, unit, strict=True):
@@ -81,9 +85,23 @@ def _left_to_close(order: OrderRecord) -> Decimal:
     return left
 
 
+def _pairs(unit: list[OrderRecord]) -> dict[int, int]:
+    """The number of the pair that each order of the unit belongs to: those of one group, or the exits of an entry that name none."""
+    numbers: dict[tuple[str, int | None], int] = {}
+    found: dict[int, int] = {}
+    for order in unit:
+        if order.role not in EXITS:
+            found[order.pk] = 0
+            continue
+        alone = order.oca_group_id is None and order.parent_id is None
+        key = ("order", order.pk) if alone else ("group", order.oca_group_id)
+        found[order.pk] = numbers.setdefault(key, len(numbers) + 1)
+    return found
+
+
 def _oca_type(unit: list[OrderRecord]) -> OcaType | None:
-    group = unit[0].oca_group
-    return OcaType(group.oca_type) if group is not None else None
+    """That of the groups its exits are in; None where the broker links them in its own way, or there is nothing to link."""
+    return next((OcaType(order.oca_group.oca_type) for order in unit if order.oca_group is not None), None)
 
 
 def _rule(drafts: list[Draft]) -> dict[str, Any]:

@@ -3,7 +3,23 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import arming, contracts, desk, history, orders, positions, preview, recovery, repair, sending, ticket, watchlist
+from orders.pages.views import (
+    arming,
+    changes,
+    contracts,
+    desk,
+    draft,
+    history,
+    orders,
+    positions,
+    preview,
+    recovery,
+    repair,
+    sending,
+    sizing,
+    ticket,
+    watchlist,
+)  # fmt: skip
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -17,13 +33,15 @@ urlpatterns = [
     path("ticket/search/", contracts.search, name="ticket_search"),
     path("ticket/stamp/", ticket.stamp, name="ticket_stamp"),
     path("ticket/watch/", ticket.watch, name="ticket_watch"),
+    path("ticket/size/", sizing.size, name="ticket_size"),
+    path("ticket/draft/", draft.draft, name="ticket_draft"),
     path("ticket/contract/<int:con_id>/", ticket.choose, name="ticket_contract"),
     path("submissions/<str:key>/", sending.submission, name="submission"),
     path("orders/", history.history, name="history"),
     path("orders/csv/", history.history_file, name="history_csv"),
     path("orders/cancel-all/<str:code>/", orders.cancel_all, name="cancel_all"),
     path("orders/<str:client_order_id>/", orders.order, name="order"),
-    path("orders/<str:client_order_id>/change/", orders.change, name="change"),
+    path("orders/<str:client_order_id>/change/", changes.change, name="change"),
     path("orders/<str:client_order_id>/cancel/", orders.cancel, name="cancel"),
     path("orders/<str:client_order_id>/conclude/", orders.conclude, name="conclude"),
     path("orders/<str:client_order_id>/send-again/", orders.send_again, name="send_again"),

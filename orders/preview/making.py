@@ -173,7 +173,7 @@ def _previewed(b: OpenBook, row: Preview, request: PlaceRequest, drafts: Sequenc
         before=shown.position,
         after=shown.position + entry.quantity * entry.side.sign,
         usage=checks.usage(drafts, row.user, b.now),
-        warnings=[*checks.warnings(drafts, row.user, b.now), *warnings(entry, scene, has_exits=bool(ways_out(request)))],
+        warnings=[*checks.warnings(drafts, row.user, b.now), *warnings(entry, scene, has_exits=request is not entry)],
         **found,
     )
 
@@ -190,8 +190,9 @@ def _worth(request: PlaceRequest, shown: Basis, market: Market | None, *, is_liv
 
 def _risk(request: PlaceRequest, shown: Basis, worth: Worth, net: Decimal | None) -> Risk | None:
     """Of an order without stops nothing is known to be at risk but all of it."""
-    outs, entry = ways_out(request), entry_of(request)
+    entry = entry_of(request)
     price = entry.limit_price if entry.limit_price is not None else worth.price
+    outs = ways_out(request, price)
     if not outs or price is None or shown.rate is None or any(out.stop is None for out in outs):
         return None
 

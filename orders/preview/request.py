@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from orders.models import Account, Contract
-from orders.queries.show import Ticks, quantity
-from orders.rules.terms import OrderTerms, TimeInForce, plain, terms_from_json, terms_to_json
-from orders.rules.tickets import BracketTicket
+from orders.queries.show import Ticks, number, quantity
+from orders.rules.terms import OcaType, OrderTerms, TimeInForce, plain, terms_from_json
+from orders.rules.tickets import BracketTicket, ExitPair, PlaceRequest, request_to_json
 
-PlaceRequest = OrderTerms | BracketTicket
+__all__ = ["PlaceRequest", "WayOut", "as_json", "entry_of", "from_json", "sentence", "terms_words", "ways_out"]
+
+as_json = request_to_json
+"""The request as it is sealed: the same for the same request, however its numbers are spelled."""
 
 
 @dataclass(frozen=True)
 class WayOut:
-    """One stop and target for a part of the entry. `trail` is the distance of a trailing stop, as a price."""
+    """One pair of exits. `target` and `stop` are prices; a trailing stop begins at its distance from the entry."""
 
     quantity: Decimal
     target: Decimal | None
@@ -34,23 +38,21 @@ def entry_of(request: PlaceRequest) -> OrderTerms:
     return request.entry if isinstance(request, BracketTicket) else request
 
 
-def ways_out(request: PlaceRequest) -> Sequence[WayOut]:
-    """The exits that come along; none of a single order."""
+def ways_out(request: PlaceRequest, price: Decimal | None) -> Sequence[WayOut]:
+    """The exits that come along, for an entry at `price`; none of a single order."""
     if not isinstance(request, BracketTicket):
         return ()
-    return (WayOut(request.entry.quantity, request.take_profit_price, request.stop_loss_price),)
+    sign = request.entry.side.sign
+    return [WayOut(pair.quantity, pair.target_price, _stop(pair, price, sign)) for pair in request.pairs]
 
 
-def as_json(request: PlaceRequest) -> dict[str, Any]:
-    """The request as it is sealed: the same for the same request, however its numbers are spelled."""
-    if isinstance(request, OrderTerms):
-        return terms_to_json(request)
-    return {
-        "entry": terms_to_json(request.entry),
-        "take_profit_price": plain(request.take_profit_price),
-        "stop_loss_price": plain(request.stop_loss_price),
-        "exits_time_in_force": request.exits_time_in_force.value,
-    }
+def _stop(pair: ExitPair, price: Decimal | None, sign: int) -> Decimal | None:
+    """Where the stop of a pair stands when the entry fills at `price`."""
+    if pair.stop_price is not None or price is None:
+        return pair.stop_price
+    if pair.trail_amount is not None:
+        return price - sign * pair.trail_amount
+    return price * (1 - sign * pair.trail_percent / 100) if pair.trail_percent is not None else None
 
 
 def from_json(values: Mapping[str, Any]) -> PlaceRequest:
@@ -59,10 +61,17 @@ def from_json(values: Mapping[str, Any]) -> PlaceRequest:
         return terms_from_json(values)
     return BracketTicket(
         entry=terms_from_json(values["entry"]),
-        take_profit_price=Decimal(values["take_profit_price"]),
-        stop_loss_price=Decimal(values["stop_loss_price"]),
+        pairs=tuple(_pair(pair) for pair in values["pairs"]),
+        oca_type=None if values["oca_type"] is None else OcaType(values["oca_type"]),
         exits_time_in_force=TimeInForce(values["exits_time_in_force"]),
+        exits_outside_rth=values["exits_outside_rth"],
     )
+
+
+def _pair(values: Mapping[str, Any]) -> ExitPair:
+    numbers = {name: Decimal(value) for name, value in values.items() if name != "time_stop"}
+    seconds = values.get("time_stop")
+    return ExitPair(**numbers, time_stop=None if seconds is None else timedelta(seconds=seconds))
 
 
 def terms_words(terms: OrderTerms, contract: Contract, ticks: Ticks) -> str:
@@ -79,11 +88,23 @@ def terms_words(terms: OrderTerms, contract: Contract, ticks: Ticks) -> str:
 def sentence(request: PlaceRequest, account: Account, contract: Contract, ticks: Ticks) -> str:
     """The whole request in one sentence: "BUY 100 AAPL LMT 233.33 DAY, account DU…417, stop 228.66, target 252.00"."""
     words = [terms_words(entry_of(request), contract, ticks), _("account %s") % account.short]
-    outs = ways_out(request)
-    for out in outs:
-        share = f"{quantity(out.quantity)} × " if len(outs) > 1 else ""
-        if out.stop is not None:
-            words.append(_("stop %s") % (share + ticks.price(contract, out.stop)))
-        if out.target is not None:
-            words.append(_("target %s") % (share + ticks.price(contract, out.target)))
+    pairs = request.pairs if isinstance(request, BracketTicket) else ()
+    for pair in pairs:
+        words += _pair_words(pair, contract, ticks, f"{quantity(pair.quantity)} × " if len(pairs) > 1 else "")
     return ", ".join(words)
+
+
+def _pair_words(pair: ExitPair, contract: Contract, ticks: Ticks, share: str) -> list[str]:
+    found = []
+    if pair.trails:
+        percent = pair.trail_percent
+        distance = f"{plain(percent)} %" if percent is not None else ticks.price(contract, pair.trail_amount)
+        found.append(_("stop trailing by %s") % (share + distance))
+    elif pair.stop_price is not None:
+        limit = f" / {ticks.price(contract, pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
+        found.append(_("stop %s") % (share + ticks.price(contract, pair.stop_price) + limit))
+    if pair.target_price is not None:
+        found.append(_("target %s") % (share + ticks.price(contract, pair.target_price)))
+    if pair.time_stop is not None:
+        found.append(_("out after %s min") % (share + number(Decimal(pair.time_stop.total_seconds()) / 60, 0)))
+    return found

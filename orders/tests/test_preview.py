@@ -14,7 +14,7 @@ from orders.preview.making import Previewed, make
 from orders.preview.margin import heard
 from orders.preview.shown import preview_view
 from orders.rules.terms import OrderTerms, OrderType, Side, TimeInForce
-from orders.rules.tickets import BracketTicket, TicketError
+from orders.rules.tickets import BracketTicket, ExitPair, TicketError
 from orders.tests import factories
 from orders.tests.desk_of_one import Desk
 from orders.tests.factories import a_key, make_limit, make_position, make_quote
@@ -23,7 +23,13 @@ pytestmark = pytest.mark.django_db
 
 BUY = OrderTerms(Side.BUY, OrderType.LIMIT, D(100), D("99.50"))
 MARKET = OrderTerms(Side.BUY, OrderType.MARKET, D(100))
-BRACKET = BracketTicket(BUY, take_profit_price=D("107.50"), stop_loss_price=D("97.50"))
+
+
+def bracket(entry: OrderTerms, stop: str, target: str) -> BracketTicket:
+    return BracketTicket(entry, (ExitPair(entry.quantity, target_price=D(target), stop_price=D(stop)),))
+
+
+BRACKET = bracket(BUY, "97.50", "107.50")
 
 
 @pytest.fixture
@@ -77,7 +83,7 @@ def test_a_contract_in_another_currency_with_a_multiplier_is_worth_both(desk: De
 
 def test_a_short_bracket_risks_upwards(desk: Desk) -> None:
     sell = OrderTerms(Side.SELL, OrderType.MARKET, D(10))
-    made = look(desk, BracketTicket(sell, take_profit_price=D("89.99"), stop_loss_price=D("101.99")))
+    made = look(desk, bracket(sell, "101.99", "89.99"))
     assert made.risk is not None
     assert (made.risk.loss, made.risk.gain, made.risk.share) == (D(20), D(100), None)
 
@@ -105,7 +111,7 @@ def test_an_order_like_the_last_asks_back_and_is_no_refusal(desk: Desk) -> None:
 
 def test_what_makes_no_sense_is_no_preview(desk: Desk) -> None:
     with pytest.raises(TicketError):
-        look(desk, BracketTicket(BUY, take_profit_price=D(90), stop_loss_price=D(95)))
+        look(desk, bracket(BUY, "95", "90"))
     assert Preview.objects.count() == 0
 
 
@@ -140,8 +146,7 @@ def test_an_order_passes_under_its_seal_and_the_event_carries_it(desk: Desk) -> 
 
 def test_a_bracket_passes_under_one_seal(desk: Desk) -> None:
     made = look(desk, BRACKET)
-    prices = {"limit_price": D("99.50"), "take_profit_price": D("107.5"), "stop_loss_price": D("97.5")}
-    orders = desk.manager.place_bracket(desk.account, desk.contract, Side.BUY, D(100), **prices, key=a_key(), seal=made.seal)
+    orders = desk.manager.place_bracket_ticket(desk.account, desk.contract, BRACKET, key=a_key(), seal=made.seal)
     events = Event.objects.filter(kind="order.placed", order__in=orders)
     assert [event.data["seal"] for event in events] == [made.seal] * 3
 

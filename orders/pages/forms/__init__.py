@@ -7,12 +7,14 @@ from orders.pages.forms.changes import ChangeForm
 from orders.pages.forms.exits import ProtectForm
 from orders.pages.forms.history import HistoryForm
 from orders.pages.forms.reading import TOO_OLD, Number, Stamp, add_refusal, is_too_old
-from orders.pages.forms.ticket import HUNDRED, PlaceRequest, TicketForm, reference_price
-from orders.pages.forms.words import OCA_TYPES, ORDER_TYPES, SIDES, TIMES_IN_FORCE
+from orders.pages.forms.ticket import HUNDRED, TicketForm, reference_price
+from orders.pages.forms.words import OCA_TYPES, ON_OPEN, ORDER_TYPES, SIDES, TIMES_IN_FORCE
+from orders.rules.tickets import PlaceRequest
 
 __all__ = [
     "HUNDRED",
     "OCA_TYPES",
+    "ON_OPEN",
     "ORDER_TYPES",
     "SIDES",
     "TIMES_IN_FORCE",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from orders.pages.forms import Stamp, TicketForm, add_refusal
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import Match, contract_by_symbol
 from orders.pages.views.frame import REFUSED_STATUS
-from orders.pages.views.ticket import answer, ticket_context
+from orders.pages.views.ticket import answer, posted_contract, ticket_context
 from orders.preview import margin as margins
 from orders.preview.making import Previewed, make
 from orders.preview.request import PlaceRequest
@@ -67,7 +67,7 @@ def read_ticket(request: HttpRequest) -> Ticket:
     form = TicketForm(request.POST, accounts=tradable_accounts(request.user))
     account = visible_accounts(request.user).filter(code=request.POST.get("account", "")).first() or current_account(request)
     if not form.is_valid():
-        return Ticket(form, account, _posted_contract(request.POST), shown=True)
+        return Ticket(form, account, posted_contract(request), shown=True)
     contract = _shown_contract(form)
     if contract is not None:
         return Ticket(form, account, contract, shown=True)
@@ -85,11 +85,6 @@ def _shown_contract(form: TicketForm) -> Contract | None:
         return None
     typed = form.cleaned_data["symbol"].upper()
     return contract if typed in (contract.label.upper(), contract.symbol.upper(), contract.local_symbol.upper()) else None
-
-
-def _posted_contract(posted: Mapping[str, str]) -> Contract | None:
-    con_id = posted.get("con_id", "")
-    return Contract.objects.select_related("quote").filter(con_id=int(con_id)).first() if con_id.isdecimal() else None
 
 
 @require_POST

@@ -22,7 +22,7 @@ from orders.pages.forms import TicketForm, add_refusal
 from orders.pages.permissions import current_account
 from orders.pages.views.frame import done, toast, too_old, was_sent_before
 from orders.pages.views.preview import Ticket, read_ticket, show_preview
-from orders.pages.views.ticket import answer, initial, ticket_context
+from orders.pages.views.ticket import ONCE, answer, initial, lasting, ticket_context
 from orders.preview.redeeming import request_of
 from orders.preview.request import PlaceRequest
 from orders.queries import gateway, tradable_accounts, visible_accounts
@@ -31,10 +31,7 @@ from orders.queries.quotes import quote_of
 from orders.queries.show import Ticks
 from orders.rules.limits import Rule
 from orders.rules.seals import Code
-from orders.rules.terms import OrderType
 from orders.rules.tickets import BracketTicket
-
-OFTEN_USED = ("quantity", "order_type", "time_in_force", "take_profit_percent", "stop_loss_percent")
 
 
 @require_http_methods(["GET", "POST"])
@@ -129,20 +126,10 @@ def place(
     armed: bool,
 ) -> list[OrderRecord]:
     """The verb of the request. Raises `Refused`."""
-    terms = asked.entry if isinstance(asked, BracketTicket) else asked
     options = {"key": key, "note": note, "confirm_duplicate": confirm_duplicate}
-    options |= {"time_in_force": terms.time_in_force, "outside_rth": terms.outside_rth}
-    what = (account, contract, terms.side, terms.quantity)
     if isinstance(asked, BracketTicket):
-        exits = {"take_profit_price": asked.take_profit_price, "stop_loss_price": asked.stop_loss_price}
-        return manager.place_bracket(*what, limit_price=terms.limit_price, **exits, **options, seal=seal, armed=armed)
-    if terms.order_type is OrderType.MARKET:
-        return [manager.place_market_order(*what, **options, seal=seal, armed=armed)]
-    if terms.order_type is OrderType.LIMIT:
-        return [manager.place_limit_order(*what, terms.limit_price, **options, seal=seal, armed=armed)]
-    if terms.order_type is OrderType.STOP:
-        return [manager.place_stop_order(*what, terms.stop_price, **options, seal=seal, armed=armed)]
-    return [manager.place_stop_limit_order(*what, terms.stop_price, terms.limit_price, **options, seal=seal, armed=armed)]
+        return manager.place_bracket_ticket(account, contract, asked, **options, seal=seal, armed=armed)
+    return [manager.place_order(account, contract, asked, **options, seal=seal, armed=armed)]
 
 
 def _sent(request: HttpRequest, account: Account, contract: Contract, orders: list[OrderRecord]) -> HttpResponse:
@@ -150,7 +137,7 @@ def _sent(request: HttpRequest, account: Account, contract: Contract, orders: li
     words = accepted_words(orders)
     if not request.htmx:  # type: ignore[attr-defined]
         return done(request, words, "desk")
-    kept = {name: request.POST[name] for name in OFTEN_USED if name in request.POST}
+    kept = {name: value for name, value in lasting(request.POST).items() if name not in ONCE}
     form = TicketForm(accounts=tradable_accounts(request.user), initial={**initial(account, contract), **kept})
     context = ticket_context(request, account, form=form, contract=contract)
     again = armed(request, account) if request.POST.get("arming") else ""

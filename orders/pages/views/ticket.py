@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,13 +15,28 @@ from django.views.decorators.http import require_GET
 
 from orders import inquiries
 from orders.models import Account, Contract
-from orders.pages.forms import Stamp, TicketForm
+from orders.pages.forms import OCA_TYPES, ON_OPEN, Stamp, TicketForm
+from orders.pages.forms.offers import first_offered, offers_of
+from orders.pages.forms.pairs import MOST_PAIRS, name_of
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import contract_by_id
 from orders.queries import gateway, tradable_accounts
 from orders.queries.quotes import describe
 from orders.queries.show import Ticks
-from orders.rules.terms import OrderType, TimeInForce
+from orders.rules.distances import Unit
+from orders.rules.terms import OrderType, TimeInForce, plain
+from orders.rules.tickets import ENTRY_TYPES
+
+_WAYS_OUT = ("target", "target_unit", "stop_kind", "stop", "stop_unit", "time_stop")
+LASTING = (
+    *("account", "quantity", "order_type", "trail_unit", "time_in_force", "outside_rth", "note", "bracket", "pair_count"),
+    *("oca_type", "exits_time_in_force", "exits_outside_rth", "adaptive", "trigger_method"),
+    *(name_of(number, field) for number in range(1, MOST_PAIRS + 1) for field in _WAYS_OUT),
+)
+"""What of a ticket does not belong to its contract: all but side, prices and amounts in the contract's currency."""
+
+ONCE = ("account", "outside_rth", "note", "bracket", "adaptive", "trigger_method")
+"""What of it holds for one order only, and is not kept for the next."""
 
 # --- what the ticket shows ------------------------------------------------------------------------------------------------------------
 
@@ -42,7 +57,12 @@ def ticket_context(
     return {
         "account": account,
         "form": form,
+        "offered": offers_of(contract, str(form["order_type"].value()), str(form["time_in_force"].value())),
+        "oca_types": OCA_TYPES,
+        "entry_types": ",".join([*(word.value for word in ENTRY_TYPES), *ON_OPEN]),
         "contract": contract,
+        "size_increment": plain(contract.size_increment) if contract else "1",
+        "multiplier": plain(contract.multiplier) if contract and contract.multiplier != 1 else "",
         "contract_words": describe(contract, Ticks.load()) if contract else "",
         "stamp": Stamp.fresh(now),
         "why_not": _why_not(account, tradable),
@@ -57,10 +77,8 @@ def initial(account: Account | None, contract: Contract | None) -> dict[str, Any
         "symbol": contract.label if contract else "",
         "con_id": contract.con_id if contract else "",
         "quantity": "",
-        "order_type": OrderType.LIMIT.value,
+        "order_type": first_offered(contract, OrderType.LIMIT.value),
         "time_in_force": TimeInForce.DAY.value,
-        "take_profit_percent": "8",
-        "stop_loss_percent": "2",
     }
 
 
@@ -94,25 +112,30 @@ def choose(request: HttpRequest, con_id: int) -> HttpResponse:
     """The ticket with this contract: its ticks, quote and position. Side and prices, which were the other's, are cleared."""
     account = current_account(request)
     found = contract_by_id(request, con_id)
-    form = TicketForm(accounts=tradable_accounts(request.user), initial={**initial(account, found.contract), **_kept(request)})
+    form = TicketForm(
+        accounts=tradable_accounts(request.user), initial={**initial(account, found.contract), **_kept(request, found.contract)}
+    )
     context = ticket_context(request, account, form=form, contract=found.contract)
     return answer(request, {**context, "problem": found.problem})
 
 
-def _kept(request: HttpRequest) -> dict[str, Any]:
+def _kept(request: HttpRequest, contract: Contract | None) -> dict[str, Any]:
     """Of a ticket that changes its contract: what does not belong to the contract."""
-    names = (
-        "account",
-        "quantity",
-        "order_type",
-        "time_in_force",
-        "note",
-        "take_profit_percent",
-        "stop_loss_percent",
-        "outside_rth",
-        "bracket",
-    )
-    return {name: request.GET[name] for name in names if request.GET.get(name)}
+    kept = lasting(request.GET)
+    if "order_type" in kept:
+        kept["order_type"] = first_offered(contract, kept["order_type"])
+    return kept
+
+
+def lasting(typed: QueryDict) -> dict[str, Any]:
+    """What of a filled-in ticket is worth keeping for another one; distances only where they are no amounts of money."""
+    kept = {name: typed[name] for name in LASTING if typed.get(name)}
+    for number in range(1, MOST_PAIRS + 1):
+        for leg in ("target", "stop"):
+            if kept.get(name_of(number, f"{leg}_unit")) in (Unit.AMOUNT, Unit.TICKS):
+                kept.pop(name_of(number, leg), None)
+                kept.pop(name_of(number, f"{leg}_unit"))
+    return kept
 
 
 @require_GET
@@ -133,3 +156,9 @@ def watch(request: HttpRequest) -> HttpResponse:
         if contract is not None:
             inquiries.watch_ticket(request.user, contract, timezone.now())
     return HttpResponse(status=204)
+
+
+def posted_contract(request: HttpRequest) -> Contract | None:
+    """The contract that a posted ticket names; None where it names none, or one that is not known."""
+    con_id = request.POST.get("con_id", "")
+    return Contract.objects.select_related("quote").filter(con_id=int(con_id)).first() if con_id.isdecimal() else None
