@@ -1,4 +1,4 @@
-/* The keyboard: / search, N ticket, B and S side, J and K rows, E change, X cancel, Ctrl+Enter send, ? help.
+/* The keyboard: / search, N ticket, B and S side, J and K rows, E change, X cancel, Ctrl+Enter preview and send, ? help.
 
    The rule it keeps: a single letter acts only outside of fields and dialogs, asks before anything is sent, and can be turned off
    (WCAG 2.1.4); the choice is kept in this browser. */
@@ -48,8 +48,11 @@
   document.addEventListener("keydown", (event) => {
     const target = event.target;
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
-      const form = target.closest("form[data-ticket]");
-      if (form) { event.preventDefault(); form.requestSubmit(form.querySelector("[type=submit]")); }
+      // First it previews the ticket, then it sends what the preview shows.
+      const panel = target.closest("#ticket-panel"), form = panel?.querySelector("form[data-send]") || panel?.querySelector("form[data-ticket]");
+      const button = form?.querySelector("[type=submit]");
+      if (button) event.preventDefault();
+      if (button && !button.disabled) form.requestSubmit(button);
       return;
     }
     if (!on() || event.repeat || event.ctrlKey || event.metaKey || event.altKey || typing(target) || document.querySelector("dialog[open]")) return;

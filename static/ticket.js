@@ -172,7 +172,7 @@
     const closed = pill.dataset.mayPlace === "false";
     document.querySelectorAll("form[data-gate]").forEach((form) => {
       const button = form.querySelector("[type=submit]:not([form])"), why = form.querySelector("[data-gate-why]");
-      if (!button || !why) return;
+      if (!button || !why || button.dataset.locked !== undefined) return;
       if (closed || button.disabled) button.setAttribute("data-off-gate", "");
       if (closed) button.disabled = true;
       else window.Deskbook.off?.(button, "gate", false);

@@ -82,6 +82,20 @@ def children_protect_the_position_of_a_filled_parent(kind: type[Exchange]) -> No
     assert held(exchange) == 0
 
 
+def a_trailing_stop_stays_when_the_market_turns(kind: type[Exchange]) -> None:
+    exchange = quiet(kind)
+    exchange.submit(ticket(1, "SELL", 100, "TRAIL", None, "2.00"), NOON)
+    for price in ("104.00", "103.00", "102.50", "102.00"):
+        quote(exchange, price, price)
+    assert held(exchange) == -100
+
+
+def an_immediate_order_does_not_rest(kind: type[Exchange]) -> None:
+    exchange = quiet(kind)
+    exchange.submit(limit(1, "BUY", 100, "99.00", tif="IOC"), NOON)
+    assert fills(quote(exchange, "98.00", "98.02")) == []
+
+
 BEHAVIOURS: tuple[Check, ...] = (
     executions_add_up_to_the_order,
     a_limit_is_never_filled_at_a_worse_price,
@@ -92,6 +106,8 @@ BEHAVIOURS: tuple[Check, ...] = (
     a_partly_filled_group_member_reduces_the_rest,
     children_wait_for_their_parent,
     children_protect_the_position_of_a_filled_parent,
+    a_trailing_stop_stays_when_the_market_turns,
+    an_immediate_order_does_not_rest,
 )
 
 # The check that must fail on each broken exchange; others may fail as well.
@@ -105,4 +121,6 @@ CAUGHT_BY: dict[str, Check] = {
     "ChildrenStayHeld": children_protect_the_position_of_a_filled_parent,
     "FillsBeyondTheLimit": a_limit_is_never_filled_at_a_worse_price,
     "ReducesNothing": a_partly_filled_group_member_reduces_the_rest,
+    "TrailsBothWays": a_trailing_stop_stays_when_the_market_turns,
+    "ImmediateOrdersRest": an_immediate_order_does_not_rest,
 }

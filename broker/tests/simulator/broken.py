@@ -90,6 +90,21 @@ class ReducesNothing(Exchange):
         return super()._apply_consequences([one for one in consequences if one.reduce_by is None], now)
 
 
+class TrailsBothWays(Exchange):
+    """A trailing stop goes back with the market and so never triggers."""
+
+    def _trail(self, order: BookedOrder, line: Line) -> bool:
+        order.trail_stop = None
+        return super()._trail(order, line)
+
+
+class ImmediateOrdersRest(Exchange):
+    """What an immediate order could not fill stays in the book."""
+
+    def _end_immediate(self, now: datetime) -> list[Event]:
+        return []
+
+
 BROKEN: tuple[type[Exchange], ...] = (
     OcaSiblingsSurvive,
     ModifyIgnored,
@@ -100,4 +115,6 @@ BROKEN: tuple[type[Exchange], ...] = (
     ChildrenStayHeld,
     FillsBeyondTheLimit,
     ReducesNothing,
+    TrailsBothWays,
+    ImmediateOrdersRest,
 )
