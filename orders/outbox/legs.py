@@ -28,7 +28,7 @@ def waits(command: BrokerCommand, terms: OrderTerms) -> bool:
 
 
 def exceeds(command: BrokerCommand, terms: OrderTerms) -> Breach | None:
-    """An entry that would become smaller than its exits are, or exits larger than their entry: the broker refused what was to come first."""
+    """An entry that would be smaller than its exits, or exits larger than their entry: the broker refused what was to come first."""
     order, parent = command.order, command.order.parent
     if terms.quantity < order.quantity:
         total = _total(_exits(order))
