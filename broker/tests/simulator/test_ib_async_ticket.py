@@ -282,6 +282,18 @@ async def test_everything_survives_a_power_cut(tmp_path: Path) -> None:
             assert [stops[one.order.permId] for one in sent[:3]] == [99.5, 98.47, 98.0]
 
 
+async def test_orders_of_other_hands_may_be_of_any_type(gateway: SimulatedGateway) -> None:
+    async with connected(gateway.port) as ib:
+        trailing = f"place tws {FIRST} AAPL SELL 100 type=TRAIL trailingPercent=2 triggerMethod=4 mine"
+        late = f"place mobile {FIRST} AAPL BUY 50 tif=GTC goodAfterTime=20991231-20:00:00"
+        for line in (trailing, f"place 7 {FIRST} AAPL SELL 100 type=MOC", late, f"place 7 {FIRST} AAPL BUY 1 'type=TRAIL LIMIT' stop=1"):
+            await gateway.command(line)
+        found = {one.order.orderType: one.order for one in await ib.reqAllOpenOrdersAsync()}
+        assert found.keys() == {"TRAIL", "MOC", "MKT"}, "the last one says no start and no limit"
+        assert (found["TRAIL"].trailStopPrice, found["TRAIL"].orderRef, found["MKT"].tif) == (98.0, "mine", "GTC")
+        assert (await gateway.command(f"place 7 {FIRST} AAPL BUY 1 colour=red")).startswith("error")
+
+
 # --- contracts ------------------------------------------------------------------------------------------------------------------------
 
 
