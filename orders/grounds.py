@@ -231,6 +231,18 @@ class Grounds:
             found = found.plus(line, thing.symbol, same_name=thing.symbol == symbol)
         return found
 
+    def lines(self) -> list[tuple[Thing, Line]]:
+        """Every contract of the account that is held or worked in, with what it may become."""
+        sides: dict[tuple[int, Side], list[Open]] = {}
+        for order in self.open:
+            if order.account == self.account.pk:
+                sides.setdefault((order.contract, order.side), []).append(order)
+        keys = sorted({*self.positions, *(contract for contract, _ in sides)})
+        return [
+            (self.things[key], self._line(self.things[key], self.positions.get(key, ZERO), *(sides.get((key, side), []) for side in Side)))
+            for key in keys
+        ]
+
     def _line(self, thing: Thing, held: Decimal, buys: list[Open], sells: list[Open]) -> Line:
         price = thing.market.price if thing.market else None
         if price is None:  # an order's own price is the only thing to go by, where nothing is held
