@@ -66,13 +66,12 @@ def _of_usage(line: checks.Usage) -> Actual:
 def _sizes(grounds: Grounds, mine: list[Open], lines: list[tuple[str, Line]]) -> dict[Rule, Actual]:
     largest = max(mine, key=lambda order: order.remaining, default=None)
     held = max(lines, key=lambda pair: _size(pair[1]), default=None)
-    found = {
+    return {
         Rule.MAX_QUANTITY: Actual(largest.remaining if largest else ZERO, _("largest open order") if largest else _("no open order")),
         Rule.MAX_NOTIONAL: _worth(grounds, mine),
         Rule.MAX_POSITION: Actual(_size(held[1]) if held else ZERO, held[0] if held else ""),
         Rule.BUYING_POWER: _power(grounds, mine),
     }
-    return found
 
 
 def _size(line: Line) -> Decimal:

@@ -220,7 +220,7 @@ def _direction(label: str, code: str, before: Values | None, after: Values | Non
     if label != _LIMIT or code not in Rule.__members__ or (setting := RULES.get(Rule(code))) is None:
         return ""
     old, new = (setting.default if row is None else _number(row) for row in (before, after))
-    if old is None and new is None or old == new:
+    if (old is None and new is None) or old == new:
         return ""
     if old is None or new is None:  # a rule without a default is not applied where no row is
         return "tighter" if old is None else "looser"
