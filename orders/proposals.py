@@ -334,6 +334,7 @@ def count_traffic(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Tra
     of_the_desk = BrokerCommand.objects.filter(created_at__gte=day.start).count() + len(asked.drafts) if not exact else None
     if of_the_desk is not None and of_the_desk < grounds.limits[Rule.ORDER_RATIO_FROM]:
         return Traffic(recent)
-    messages = rows.filter(created_at__gte=day.start, order__account=grounds.account, claimed_at__isnull=False).count()
+    sent = rows.filter(created_at__gte=day.start, created_at__lte=at, claimed_at__isnull=False)
+    messages = sent.filter(order__account=grounds.account).count()
     executions = Execution.objects.filter(account=grounds.account, executed_at__gte=day.start, counts=True).count()
     return Traffic(recent, messages, executions)
