@@ -91,9 +91,25 @@ def take_quantity(b: OpenBook, commands: list[BrokerCommand]) -> bool:
     if left == 0:
         _nothing_left(b, commands)
         return False
-    for command in commands:
-        _size(b, command, left, reported)
+    given: dict[tuple[str, int], Decimal] = {}
+    for command in list(commands):
+        pair = _pair(command.order)
+        if pair not in given:  # the members of a pair exit the same; pairs share what there is, the first of them first
+            given[pair] = min(left - sum(given.values()), command.order.quantity)
+        if given[pair] > 0:
+            _size(b, command, left if _takes_all(command) else given[pair], left, reported)
+        else:
+            commands.remove(command)
+            withdraw(b, command, "NOTHING_TO_CLOSE", "Nothing is left for this pair of exits: those before it close the rest.")
     return True
+
+
+def _pair(order: OrderRecord) -> tuple[str, int]:
+    return ("group", order.oca_group_id) if order.oca_group_id is not None else ("order", order.pk)
+
+
+def _takes_all(command: BrokerCommand) -> bool:
+    return command.quantity_rule == QuantityRule.POSITION and command.order.role in (Role.CLOSE, Role.LIQUIDATION)
 
 
 def _nothing_left(b: OpenBook, commands: list[BrokerCommand]) -> None:
@@ -105,10 +121,8 @@ def _nothing_left(b: OpenBook, commands: list[BrokerCommand]) -> None:
         withdraw(b, command, "NOTHING_TO_CLOSE", words, attention=attention)
 
 
-def _size(b: OpenBook, command: BrokerCommand, left: Decimal, reported: Decimal) -> None:
+def _size(b: OpenBook, command: BrokerCommand, quantity: Decimal, left: Decimal, reported: Decimal) -> None:
     order = command.order
-    takes_all = command.quantity_rule == QuantityRule.POSITION and order.role in (Role.CLOSE, Role.LIQUIDATION)
-    quantity = left if takes_all else min(left, order.quantity)
     if quantity == order.quantity:
         return
     words = f"The quantity is {plain(quantity)} now."

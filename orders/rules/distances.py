@@ -39,8 +39,13 @@ def distance(field: str, value: Decimal, unit: Unit, *, entry: Decimal, rule: Pr
 
 
 def exit_price(field: str, entry: Decimal, away: Decimal, rule: PriceRule) -> Decimal:
-    """The price on the tick nearest to `away` from the entry, negative below it. Raises `TicketError` where none is above zero."""
+    """The price on the tick nearest to `away` from the entry, negative below it, and never on the entry's other side or at it.
+
+    Raises `TicketError` where none is above zero.
+    """
     price = rule.nearest(entry + away)
+    if (price - entry) * away <= 0 and away:  # less than half a tick, or an average cost between two ticks
+        price = rule.beyond(entry, 1 if away > 0 else -1)
     if price <= 0:
         raise TicketError(field, "is so far away that no price is left above zero")
     return price
