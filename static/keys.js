@@ -1,4 +1,4 @@
-/* The keyboard: / search, N ticket, B and S side, J and K rows, E change, X cancel, Ctrl+Enter send, ? help.
+/* The keyboard: / search, N ticket, B and S side, J and K rows, E change, X cancel, Ctrl+Enter preview and send, ? help.
 
    Ctrl+Shift+X cancels all, Ctrl+Shift+F flattens, Ctrl+Shift+K is the kill switch: of the account of the page, and each asks first.
 
@@ -58,8 +58,10 @@
       return;
     }
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
-      const form = target.closest("form[data-ticket]");
-      if (form) { event.preventDefault(); form.requestSubmit(form.querySelector("[type=submit]")); }
+      // First it previews the ticket, then it sends what the preview shows.
+      const panel = target.closest("#ticket-panel"), button = panel?.querySelector("form[data-send] [type=submit]") || panel?.querySelector("#ticket-send");
+      if (button) event.preventDefault();
+      if (button && !button.disabled) button.form.requestSubmit(button);
       return;
     }
     if (!on() || event.repeat || event.ctrlKey || event.metaKey || event.altKey || typing(target) || document.querySelector("dialog[open]")) return;

@@ -3,19 +3,42 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import changes, contracts, desk, draft, history, orders, positions, recovery, repair, sweeps, ticket, watchlist
+from orders.pages.views import (
+    arming,
+    changes,
+    contracts,
+    desk,
+    draft,
+    history,
+    orders,
+    positions,
+    preview,
+    recovery,
+    repair,
+    sending,
+    sizing,
+    sweeps,
+    ticket,
+    watchlist,
+)  # fmt: skip
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
     path("find/", desk.find, name="find"),
     path("panels/<slug:name>/", panels_view.panel, name="panel"),
-    path("ticket/", ticket.ticket, name="ticket"),
+    path("ticket/", sending.ticket, name="ticket"),
+    path("ticket/preview/", preview.preview, name="ticket_preview"),
+    path("ticket/preview/<str:seal>/margin/", preview.margin, name="preview_margin"),
+    path("ticket/arm/", arming.arm, name="arm"),
+    path("ticket/disarm/", arming.disarm, name="disarm"),
     path("ticket/search/", contracts.search, name="ticket_search"),
     path("ticket/stamp/", ticket.stamp, name="ticket_stamp"),
     path("ticket/watch/", ticket.watch, name="ticket_watch"),
+    path("ticket/exits/", draft.save_exits, name="ticket_exits"),
+    path("ticket/size/", sizing.size, name="ticket_size"),
     path("ticket/draft/", draft.draft, name="ticket_draft"),
     path("ticket/contract/<int:con_id>/", ticket.choose, name="ticket_contract"),
-    path("submissions/<str:key>/", ticket.submission, name="submission"),
+    path("submissions/<str:key>/", sending.submission, name="submission"),
     path("orders/", history.history, name="history"),
     path("orders/csv/", history.history_file, name="history_csv"),
     path("orders/cancel-all/<str:code>/", orders.cancel_all, name="cancel_all"),

@@ -24,7 +24,7 @@ from orders.pages.consequences import SHARES, percent_of, plan_words
 from orders.pages.forms import HUNDRED, OCA_TYPES, ProtectForm, add_refusal
 from orders.pages.permissions import position_or_404, require_trade
 from orders.pages.views.frame import ask, done, too_old, was_sent_before
-from orders.pages.views.ticket import accepted_words
+from orders.pages.views.sending import accepted_words
 from orders.queries import gateway
 from orders.queries.guard import guard_for
 from orders.queries.quotes import quote_of
