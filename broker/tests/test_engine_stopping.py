@@ -43,7 +43,8 @@ async def over(desk: Desk, sweep: Sweep) -> Any:
 
 async def resting(desk: Desk, count: int) -> list[OrderRecord]:
     """Orders that work far from the market, brackets among them: `count` of them, at most 18 in one contract (IB takes no more than 20)."""
-    await desk.do(make_limit, "MAX_OPEN_ORDERS", "200")
+    for rule in ("MAX_OPEN_ORDERS", "MAX_USER_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+        await desk.do(make_limit, rule, "1000")
     orders: list[OrderRecord] = []
     contracts = [desk.contract, *(await desk.do(lambda: [make_contract(symbol, con_id=con_id) for symbol, con_id in OTHERS]))]
     for n in range(count // 6):

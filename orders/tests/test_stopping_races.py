@@ -21,6 +21,11 @@ from orders.tests.test_races import at_once, in_threads
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def no_rates() -> None:
+    for rule in ("MAX_OPEN_ORDERS", "MAX_USER_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+        make_limit(rule, "1000")
+
+
 def everything(wire: Wire) -> list[Any]:
     frames: list[Any] = []
     while units := wire.claim():
@@ -30,7 +35,7 @@ def everything(wire: Wire) -> list[Any]:
 
 def test_orders_placed_while_the_switch_is_pressed_are_refused_or_gone() -> None:
     wire = Wire()
-    make_limit("MAX_OPEN_ORDERS", "1000")
+    no_rates()
     other = OrderManager(make_trader(wire.account), clock=lambda: wire.now)
     sent: list[Any] = []
 
@@ -59,7 +64,7 @@ def test_orders_placed_while_the_switch_is_pressed_are_refused_or_gone() -> None
 
 def test_many_presses_of_one_switch_are_one() -> None:
     wire = Wire()
-    make_limit("MAX_OPEN_ORDERS", "1000")
+    no_rates()
     orders = [wire.buy(n + 1) for n in range(70)]
     while units := wire.send():
         assert units
@@ -76,7 +81,7 @@ def test_many_presses_of_one_switch_are_one() -> None:
 
 def test_two_switches_at_once_cancel_each_order_once() -> None:
     wire = Wire()
-    make_limit("MAX_OPEN_ORDERS", "1000")
+    no_rates()
     orders = [wire.buy(n + 1) for n in range(20)]
     wire.send()
     wire.acknowledge(*orders)
