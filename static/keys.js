@@ -49,10 +49,10 @@
     const target = event.target;
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
       // First it previews the ticket, then it sends what the preview shows.
-      const panel = target.closest("#ticket-panel"), form = panel?.querySelector("form[data-send]") || panel?.querySelector("form[data-ticket]");
-      const button = form?.querySelector("[type=submit]");
+      const panel = target.closest("#ticket-panel");
+      const button = panel?.querySelector("#preview-send") || panel?.querySelector("#ticket-send");
       if (button) event.preventDefault();
-      if (button && !button.disabled) form.requestSubmit(button);
+      if (button && !button.disabled) button.form.requestSubmit(button);
       return;
     }
     if (!on() || event.repeat || event.ctrlKey || event.metaKey || event.altKey || typing(target) || document.querySelector("dialog[open]")) return;
