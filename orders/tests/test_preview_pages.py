@@ -303,6 +303,7 @@ def test_an_armed_ticket_goes_with_one_click_and_the_record_says_so(seats: Seats
     answer = post(client, filled_in(seats, arming=armed), **HTMX)
     assert answer.status_code == 200
     assert "Accepted, on its way: BUY 10 AAPL" in words(answer)
+    assert answer["HX-Retarget"] == "#ticket-panel"  # the ticket's form expects a preview
     data = Event.objects.get(kind="order.placed").data
     assert data["armed"] is True and "seal" not in data
     assert 'hx-swap-oob="innerHTML:#ticket-armed"' in words(answer)  # its fifteen minutes begin anew
