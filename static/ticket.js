@@ -181,6 +181,9 @@
     });
   }
 
+  /* A ticket that came back with reasons begins with them; on a phone they may be far above. */
+  document.addEventListener("htmx:afterSettle", (event) => event.detail.target?.id === "ticket-panel" && document.getElementById("ticket-errors")?.focus());
+
   const all = () => [...tickets(), ...document.querySelectorAll("form:has([data-percent-of])")];
   const refresh = () => { all().forEach(renew); gate(); gateForms(); };
   document.addEventListener("htmx:afterSettle", refresh);

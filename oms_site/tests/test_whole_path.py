@@ -125,7 +125,7 @@ def _admin_csv(admin: Visitor) -> Answer:
 
 def test_a_bracket_lives_on_the_page_from_the_click_to_the_cancel(desk: Desk, trader: Visitor) -> None:
     assert desk.control("quote MSFT 500.00 500.02").startswith("ok")
-    exits = {"bracket": "on", "take_profit_price": "540", "stop_loss_price": "480", "take_profit_percent": "", "stop_loss_percent": ""}
+    exits = {"bracket": "on", "pair_1_target_price": "540", "pair_1_stop_price": "480"}
     fields = ticket(desk, trader, "MSFT") | {"side": "BUY", "quantity": "10", "order_type": "LMT", "limit_price": "495"} | exits
     with LivePage(trader, TODAY) as page:
         trader.post("/ticket/", **look(trader, fields))

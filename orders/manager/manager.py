@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Unpack
 
@@ -17,14 +17,16 @@ from django.utils import timezone
 from orders import bell
 from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders.manager import asked, changing, closing, incidents, placing, repairing, resending, reshaping, tending
+from orders.manager import asked, changing, incidents, placing, repairing, resending, reshaping, templates, tending
 from orders.manager.asked import Changes, Options
 from orders.manager.placing import Exits, OcaExit, Placing
+from orders.manager.stopping import StoppingVerbs
 from orders.manager.submissions import Answer, submit
-from orders.models import Account, BrokerCommand, Contract, Incident, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, ExitTemplate, Incident, OrderRecord, Position
 from orders.preview.redeeming import redeem
 from orders.preview.request import PlaceRequest
 from orders.queries.access import visible_accounts
+from orders.rules.exit_template import Template
 from orders.rules.guardian import Kind
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
 from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_to_json
@@ -32,7 +34,7 @@ from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_
 Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
 
 
-class OrderManager:
+class OrderManager(StoppingVerbs):
     """What `actor` asks of the desk. Each changing verb takes a `key`: the same key and request get the stored answer, never a new order.
 
     Verbs raise `orders.errors.Refused` with a coded reason. Quantities are in units, prices in the contract's currency per unit; numbers
@@ -300,10 +302,46 @@ class OrderManager:
                 changing.cancel_those_open(b, self.actor.pk, answer["orders"][start : start + changing.CHUNK])
         return self._orders(answer)
 
-    def close_position(self, account: Account, contract: Contract, *, key: str) -> OrderRecord:
-        """A market order for what is left of the position, sent once its working exits are cancelled and known to be gone."""
-        options = asked.with_defaults({})
-        return self._place("close_position", account, contract, {}, key, options, lambda b, who: [closing.close(b, who)])[0]
+    # --- exit templates ---------------------------------------------------------------------------------------------------------------
+
+    def set_exit_template(
+        self,
+        symbol: str = "",
+        *,
+        key: str,
+        stop_loss: Decimal = Decimal("0.02"),
+        profit_target: Decimal = Decimal("0.08"),
+        trail_percent: Decimal | None = None,
+        time_stop: timedelta | None = None,
+        oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+    ) -> ExitTemplate:
+        """The actor's own exits for a symbol, or for all that have none of their own. Fractions of the entry: 0.02 is 2 %."""
+        wanted = Template(
+            stop_loss=asked.number("stop_loss", stop_loss),
+            profit_target=asked.number("profit_target", profit_target),
+            trail_percent=asked.optional("trail_percent", trail_percent),
+            time_stop=time_stop,
+            oca_type=asked.word(OcaType, "oca_type", oca_type),
+            time_in_force=asked.word(TimeInForce, "time_in_force", time_in_force),
+            symbol=symbol.strip().upper(),
+        )
+        payload = {**asdict(wanted), "time_stop": time_stop and time_stop.total_seconds()}
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"template": templates.put(b, user, wanted).pk}
+
+        return ExitTemplate.objects.get(pk=self._submit("set_exit_template", key, payload, once, None)["template"])
+
+    def remove_exit_template(self, symbol: str = "", *, key: str) -> None:
+        """Takes the actor's exits for the symbol away; those for all, or the desk's 2 % and 8 %, hold again."""
+        symbol = symbol.strip().upper()
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            templates.remove(b, user, symbol)
+            return {}
+
+        self._submit("remove_exit_template", key, {"symbol": symbol}, once, None)
 
     # --- mending ----------------------------------------------------------------------------------------------------------------------
 
@@ -322,7 +360,8 @@ class OrderManager:
         """Does what mends the guardian's finding of this kind, or the gravest: places, cancels or changes exits. Gives those concerned.
 
         `plan` is what was shown (`mending.spell` of its steps): where it is not the plan any more, nothing is done. The prices of a new
-        pair are those that stood before, or the desk's template (2 % and 8 %), unless they are given; `with_target` False: a stop alone.
+        pair are those that stood before, or the actor's template, unless they are given, which goes for a single pair only; `with_target`
+        False: stops alone.
         """
         wanted = repairing.Wanted(
             kind, plan, asked.optional("stop_price", stop_price), asked.optional("target_price", target_price), with_target

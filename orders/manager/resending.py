@@ -11,15 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 from orders.book import OpenBook
-from orders.checks import Draft
 from orders.errors import Refused
 from orders.exposure import unprotected
-from orders.manager import tending
+from orders.manager import family, tending
 from orders.manager.changing import refuse_stranger
+from orders.manager.closing import CLOSERS
 from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
 from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import NOT_AT_THE_BROKER, OrderStatus
-from orders.rules.terms import EXITS, OcaType, Role, Side
+from orders.rules.terms import EXITS, CommandKind, OcaType, Role, Side
 
 
 def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[OrderRecord]:
@@ -37,19 +37,22 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
     lost_terms = [replace(member.terms, quantity=member.remaining_quantity) for member in unit]
     for member in unit:
         tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
-    if unit[0].role == Role.CLOSE:
-        lost_terms = [replace(lost_terms[0], quantity=_left_to_close(unit[0]))]
+    if unit[0].role in (Role.CLOSE, Role.LIQUIDATION):
+        left = _left_to_close(unit[0])
+        part = _rule_of(unit[0]) == BrokerCommand.QuantityRule.AT_MOST
+        lost_terms = [replace(lost_terms[0], quantity=min(left, lost_terms[0].quantity) if part else left)]
     placing = Placing(user=user, account=order.account, contract=order.contract, note=order.note, confirm_duplicate=True)
-    pairs = _pairs(unit)
+    pairs = family.pairs([member for member in unit if member.role in EXITS])
+    pair_of = {member.pk: number for number, pair in enumerate(pairs, 1) for member in pair}
     members = [
-        Member(terms, Role(member.role), is_child=member.parent_id is not None, pair=pairs[member.pk])
+        Member(terms, Role(member.role), is_child=member.parent_id is not None, pair=pair_of.get(member.pk, 0))
         for terms, member in zip(lost_terms, unit, strict=True)
     ]
     drafts = draft_orders(b, placing, members)
     for draft, member in zip(drafts, unit, strict=True):
         draft.order.resend_of = member
     check_unit(b, placing, drafts)
-    return write_unit(b, placing, drafts, oca_type=_oca_type(unit), **_rule(drafts))
+    return write_unit(b, placing, drafts, oca_type=_oca_type(unit), **_rule(unit))
 
 
 def lost_unit(order: OrderRecord) -> list[OrderRecord]:
@@ -85,26 +88,15 @@ def _left_to_close(order: OrderRecord) -> Decimal:
     return left
 
 
-def _pairs(unit: list[OrderRecord]) -> dict[int, int]:
-    """The number of the pair that each order of the unit belongs to: those of one group, or the exits of an entry that name none."""
-    numbers: dict[tuple[str, int | None], int] = {}
-    found: dict[int, int] = {}
-    for order in unit:
-        if order.role not in EXITS:
-            found[order.pk] = 0
-            continue
-        alone = order.oca_group_id is None and order.parent_id is None
-        key = ("order", order.pk) if alone else ("group", order.oca_group_id)
-        found[order.pk] = numbers.setdefault(key, len(numbers) + 1)
-    return found
-
-
 def _oca_type(unit: list[OrderRecord]) -> OcaType | None:
     """That of the groups its exits are in; None where the broker links them in its own way, or there is nothing to link."""
     return next((OcaType(order.oca_group.oca_type) for order in unit if order.oca_group is not None), None)
 
 
-def _rule(drafts: list[Draft]) -> dict[str, Any]:
-    """A closing order takes its quantity from the position again."""
-    is_close = drafts[0].order.role == Role.CLOSE
-    return {"quantity_rule": BrokerCommand.QuantityRule.POSITION} if is_close else {}
+def _rule(unit: list[OrderRecord]) -> dict[str, Any]:
+    """An order that closes or reverses takes its quantity from the position again."""
+    return {"quantity_rule": _rule_of(unit[0])} if unit[0].role in CLOSERS else {}
+
+
+def _rule_of(order: OrderRecord) -> str:
+    return BrokerCommand.objects.values_list("quantity_rule", flat=True).get(order=order, kind=CommandKind.PLACE.value)

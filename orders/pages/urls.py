@@ -33,6 +33,7 @@ urlpatterns = [
     path("ticket/search/", contracts.search, name="ticket_search"),
     path("ticket/stamp/", ticket.stamp, name="ticket_stamp"),
     path("ticket/watch/", ticket.watch, name="ticket_watch"),
+    path("ticket/exits/", draft.save_exits, name="ticket_exits"),
     path("ticket/size/", sizing.size, name="ticket_size"),
     path("ticket/draft/", draft.draft, name="ticket_draft"),
     path("ticket/contract/<int:con_id>/", ticket.choose, name="ticket_contract"),

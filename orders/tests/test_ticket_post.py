@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,8 +48,8 @@ def filled_in(seats: Seats, **fields: Any) -> dict[str, Any]:
         "order_type": "LMT",
         "limit_price": "99.50",
         "time_in_force": "DAY",
-        "take_profit_percent": "8",
-        "stop_loss_percent": "2",
+        "pair_1_target": "8",
+        "pair_1_stop": "2",
     }
     return {**fresh(**values), **fields}
 
@@ -65,6 +66,10 @@ def post(client: Client, fields: dict[str, Any], **headers: str) -> Any:
 
 def words(answer: Any) -> str:
     return answer.content.decode()
+
+
+def sides_chosen(answer: Any) -> list[str]:
+    return re.findall(r'name="side" value="(\w+)" required checked', words(answer))
 
 
 # --- what goes ------------------------------------------------------------------------------------------------------------------------
@@ -102,21 +107,21 @@ def test_time_in_force_note_and_hours_go_along(seats: Seats, client: Client) -> 
 
 def test_a_bracket_is_worked_out_from_percentages_on_the_tick(seats: Seats, client: Client) -> None:
     send(client, filled_in(seats, bracket="on", limit_price="99.53"))
-    entry, target, stop = OrderRecord.objects.order_by("pk")
+    entry, stop, target = OrderRecord.objects.order_by("pk")
     assert (target.role, target.parent, target.limit_price) == (Role.TAKE_PROFIT, entry, Decimal("107.49"))
     assert (stop.role, stop.parent, stop.stop_price) == (Role.STOP_LOSS, entry, Decimal("97.54"))
 
 
 def test_in_a_bracket_a_price_that_is_given_counts_before_its_percentage(seats: Seats, client: Client) -> None:
-    send(client, filled_in(seats, bracket="on", side="SELL", limit_price="100.50", take_profit_price="95"))
-    _entry, target, stop = OrderRecord.objects.order_by("pk")
+    send(client, filled_in(seats, bracket="on", side="SELL", limit_price="100.50", pair_1_target_price="95"))
+    _entry, stop, target = OrderRecord.objects.order_by("pk")
     assert target.limit_price == Decimal(95)
     assert stop.stop_price == Decimal("102.51")
 
 
 def test_a_bracket_on_a_market_order_counts_from_the_other_side_of_the_quote(seats: Seats, client: Client) -> None:
     send(client, filled_in(seats, bracket="on", order_type="MKT"))
-    entry, target, stop = OrderRecord.objects.order_by("pk")
+    entry, stop, target = OrderRecord.objects.order_by("pk")
     assert (entry.limit_price, target.limit_price, stop.stop_price) == (None, Decimal("108.01"), Decimal("98.01"))
 
 
@@ -156,7 +161,7 @@ def test_htmx_gets_a_fresh_ticket_and_a_toast(seats: Seats, client: Client) -> N
     assert 'hx-swap-oob="innerHTML:#toasts"' in words(answer)
     assert "Accepted, on its way: BUY 10 AAPL LMT 99.50 DAY" in words(answer)
     assert fields["key"] not in words(answer)
-    assert "checked" not in words(answer)  # no side is chosen for the next order
+    assert sides_chosen(answer) == []  # for the next order
 
 
 def test_htmx_gets_the_refused_ticket_back(seats: Seats, client: Client) -> None:
@@ -185,11 +190,18 @@ def test_htmx_gets_the_refused_ticket_back(seats: Seats, client: Client) -> None
         ({"quantity": "1234567890123456"}, "quantity", "15 significant digits"),
         ({"limit_price": ""}, "limit_price", "A LMT order needs this price."),
         ({"order_type": "STP", "stop_price": ""}, "stop_price", "A STP order needs this price."),
-        ({"order_type": "TRAIL"}, "order_type", "not one of the available choices"),
-        ({"order_type": "STP", "stop_price": "101", "bracket": "on"}, "order_type", "The entry of a bracket is LMT or MKT."),
-        ({"bracket": "on", "stop_loss_percent": ""}, "stop_loss_percent", "Give a percentage or a price."),
-        ({"bracket": "on", "stop_loss_percent": "150"}, "stop_loss_percent", "below 1"),
-        ({"bracket": "on", "stop_loss_price": "120"}, "stop_loss_price", "TICKET"),
+        ({"order_type": "REL"}, "order_type", "not one of the available choices"),
+        ({"order_type": "MIT", "stop_price": "99", "bracket": "on"}, "order_type", "The entry of a bracket is MKT, LMT, STP or STP LMT."),
+        ({"bracket": "on", "pair_1_target": "", "pair_1_stop": ""}, "pair_1_stop", "Give a stop or a target"),
+        ({"bracket": "on", "pair_1_stop": "150"}, "pair_1_stop", "no price is left above zero"),
+        ({"bracket": "on", "pair_1_stop_price": "120"}, "pair_1_stop_price", "TICKET"),
+        ({"bracket": "on", "pair_1_time_stop": "30"}, "pair_1_time_stop", "only with a MKT entry"),
+        ({"time_in_force": "IOC", "hidden": "on"}, "hidden", "does not go with IOC"),
+        ({"display_size": "10"}, "display_size", "below the quantity"),
+        ({"order_type": "STP", "stop_price": "101", "time_in_force": "FOK"}, "time_in_force", "cannot be FOK"),
+        ({"trigger_method": "2"}, "trigger_method", "for orders with a trigger"),
+        ({"time_in_force": "GTD", "good_till": "2020-01-01T10:00"}, "good_till", "must lie in the future"),
+        ({"order_type": "TRAIL", "trail": "100"}, "trail", "must be below 100"),
         ({"limit_price": "99.505"}, "limit_price", "OFF_TICK"),
         ({"limit_price": "150"}, "limit_price", "PRICE_COLLAR"),
         ({"quantity": "20000"}, "quantity", "MAX_QUANTITY"),
@@ -390,7 +402,7 @@ def test_choosing_a_contract_keeps_what_does_not_belong_to_it(seats: Seats, clie
     assert 'value="keep"' in page
     assert '<option value="STP" selected>' in page
     assert "12.34" not in page
-    assert "checked" not in page
+    assert sides_chosen(answer) == []
     assert 'data-bid="99.99"' in page
     assert "AAPL INC · NASDAQ · USD · tick 0.01" in page
     assert Watch.objects.get(user=seats.trader).contract == seats.contract

@@ -50,7 +50,7 @@ def sizing_request(data: Mapping[str, Any], contract: Contract) -> SizingRequest
     if not data.get("side"):
         raise TicketError("side", "is needed: choose Buy or Sell")
     name, value, side = data["size_method"], data.get("size_value"), Side(data["side"])
-    entry = _entry(data)
+    entry = typed_entry(data)
     return SizingRequest(
         method=Method.RISK if name == RISK_AMOUNT else Method(name),
         side=side,
@@ -63,7 +63,7 @@ def sizing_request(data: Mapping[str, Any], contract: Contract) -> SizingRequest
     )
 
 
-def _entry(data: Mapping[str, Any]) -> Decimal | None:
+def typed_entry(data: Mapping[str, Any]) -> Decimal | None:
     """The order's own price, where its type has one: what it would trade at."""
     order_type = OrderType(data["order_type"]) if data.get("order_type") else OrderType.MARKET
     if order_type.has_limit:

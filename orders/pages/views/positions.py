@@ -28,6 +28,7 @@ from orders.queries.guard import guard_for
 from orders.queries.orders import terms_words
 from orders.queries.quotes import quote_of
 from orders.queries.show import Ticks, number, quantity, signed
+from orders.queries.templates import exits_for
 from orders.rules.limits import Rule
 from orders.rules.pricing import kept, stop_and_target
 from orders.rules.terms import OcaType, TimeInForce, plain
@@ -75,7 +76,7 @@ def protect(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
     """Stop and target on a position, in one OCA group."""
     position = position_or_404(request, code, con_id)
     require_trade(request, position.account)
-    form = ProtectForm(request.POST or None, initial=_suggested(position), auto_id="ask_%s")
+    form = ProtectForm(request.POST or None, initial=_suggested(request, position), auto_id="ask_%s")
     problems: list[str] = []
     if request.method == "POST" and form.is_valid():
         problems = too_old(request) or _gateway_problem(request)
@@ -113,11 +114,19 @@ def _protected(request: HttpRequest, form: ProtectForm, position: Position) -> l
         return []
 
 
-def _suggested(position: Position) -> dict[str, str]:
-    """What is not protected yet, from the average cost."""
+def _suggested(request: HttpRequest, position: Position) -> dict[str, str]:
+    """What is not protected yet, from the average cost, at the distances of the user's template."""
     guard = guard_for(position)
     bare = (guard.wanting or guard.bare if guard is not None else None) or abs(position.quantity)
-    return {"quantity": plain(bare), "entry_price": plain(kept(position.entry_price)), "stop_percent": "2", "target_percent": "8"}
+    template = exits_for(request.user, position.contract)
+    return {
+        "quantity": plain(bare),
+        "entry_price": plain(kept(position.entry_price)),
+        "stop_percent": plain(template.stop_loss * 100),
+        "target_percent": plain(template.profit_target * 100),
+        "oca_type": str(int(template.oca_type)),
+        "time_in_force": template.time_in_force.value,
+    }
 
 
 def _preview(form: ProtectForm, position: Position) -> dict[str, Any]:

@@ -137,8 +137,8 @@ def _sent(request: HttpRequest, account: Account, contract: Contract, orders: li
     words = accepted_words(orders)
     if not request.htmx:  # type: ignore[attr-defined]
         return done(request, words, "desk")
-    kept = {name: value for name, value in lasting(request.POST).items() if name not in ONCE}
-    form = TicketForm(accounts=tradable_accounts(request.user), initial={**initial(account, contract), **kept})
+    kept = {name: value for name, value in lasting(request.POST, is_same=True).items() if name not in ONCE}
+    form = TicketForm(accounts=tradable_accounts(request.user), initial={**initial(account, contract, request.user), **kept})
     context = ticket_context(request, account, form=form, contract=contract)
     again = armed(request, account) if request.POST.get("arming") else ""
     return in_its_place(request, answer(request, context, extra=toast(words, orders[0].client_order_id) + again))

@@ -17,23 +17,28 @@ from orders import inquiries
 from orders.models import Account, Contract
 from orders.pages.forms import OCA_TYPES, ON_OPEN, Stamp, TicketForm
 from orders.pages.forms.offers import first_offered, offers_of
-from orders.pages.forms.pairs import MOST_PAIRS, name_of
+from orders.pages.forms.pairs import MOST_PAIRS, exits_of, name_of
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import contract_by_id
 from orders.queries import gateway, tradable_accounts
 from orders.queries.quotes import describe
 from orders.queries.show import Ticks
-from orders.rules.distances import Unit
+from orders.queries.templates import exits_for
 from orders.rules.terms import OrderType, TimeInForce, plain
 from orders.rules.tickets import ENTRY_TYPES
 
-_WAYS_OUT = ("target", "target_unit", "stop_kind", "stop", "stop_unit", "time_stop")
 LASTING = (
-    *("account", "quantity", "order_type", "trail_unit", "time_in_force", "outside_rth", "note", "bracket", "pair_count"),
-    *("oca_type", "exits_time_in_force", "exits_outside_rth", "adaptive", "trigger_method"),
+    *("account", "quantity", "order_type", "trail_unit", "time_in_force", "outside_rth", "note", "bracket"),
+    *("adaptive", "trigger_method", "size_method"),
+)
+"""What of a ticket does not belong to its contract: all but side, prices, amounts in the contract's currency, and its own exits."""
+
+_WAYS_OUT = ("target", "target_unit", "stop_kind", "stop", "stop_unit", "stop_offset", "time_stop")
+OF_THE_CONTRACT = (
+    *("pair_count", "oca_type", "exits_time_in_force", "exits_outside_rth", "size_value", "size_atr"),
     *(name_of(number, field) for number in range(1, MOST_PAIRS + 1) for field in _WAYS_OUT),
 )
-"""What of a ticket does not belong to its contract: all but side, prices and amounts in the contract's currency."""
+"""What is kept beside that for another order of the same contract."""
 
 ONCE = ("account", "outside_rth", "note", "bracket", "adaptive", "trigger_method")
 """What of it holds for one order only, and is not kept for the next."""
@@ -53,7 +58,7 @@ def ticket_context(
         inquiries.watch_ticket(request.user, contract, now)
     pill = gateway(now)
     if form is None:
-        form = TicketForm(accounts=tradable, initial=initial(account, contract))
+        form = TicketForm(accounts=tradable, initial=initial(account, contract, request.user))
     return {
         "account": account,
         "form": form,
@@ -66,13 +71,17 @@ def ticket_context(
         "contract_words": describe(contract, Ticks.load()) if contract else "",
         "stamp": Stamp.fresh(now),
         "why_not": _why_not(account, tradable),
+        "has_own_exits": contract is not None and not exits_for(request.user, contract).is_built_in,
         "may_place": pill.may_place,
         "gate_reason": pill.reason,
     }
 
 
-def initial(account: Account | None, contract: Contract | None) -> dict[str, Any]:
+def initial(account: Account | None, contract: Contract | None, user: Any) -> dict[str, Any]:
+    """A fresh ticket: the exits are those that the user has for the contract."""
+    exits = exits_of(exits_for(user, contract)) if contract is not None else {}
     return {
+        **exits,
         "account": account.code if account else "",
         "symbol": contract.label if contract else "",
         "con_id": contract.con_id if contract else "",
@@ -112,30 +121,24 @@ def choose(request: HttpRequest, con_id: int) -> HttpResponse:
     """The ticket with this contract: its ticks, quote and position. Side and prices, which were the other's, are cleared."""
     account = current_account(request)
     found = contract_by_id(request, con_id)
-    form = TicketForm(
-        accounts=tradable_accounts(request.user), initial={**initial(account, found.contract), **_kept(request, found.contract)}
-    )
+    values = {**initial(account, found.contract, request.user), **_kept(request, found.contract)}
+    form = TicketForm(accounts=tradable_accounts(request.user), initial=values)
     context = ticket_context(request, account, form=form, contract=found.contract)
     return answer(request, {**context, "problem": found.problem})
 
 
 def _kept(request: HttpRequest, contract: Contract | None) -> dict[str, Any]:
     """Of a ticket that changes its contract: what does not belong to the contract."""
-    kept = lasting(request.GET)
+    is_same = contract is not None and request.GET.get("con_id") == str(contract.con_id)
+    kept = lasting(request.GET, is_same=is_same)
     if "order_type" in kept:
         kept["order_type"] = first_offered(contract, kept["order_type"])
     return kept
 
 
-def lasting(typed: QueryDict) -> dict[str, Any]:
-    """What of a filled-in ticket is worth keeping for another one; distances only where they are no amounts of money."""
-    kept = {name: typed[name] for name in LASTING if typed.get(name)}
-    for number in range(1, MOST_PAIRS + 1):
-        for leg in ("target", "stop"):
-            if kept.get(name_of(number, f"{leg}_unit")) in (Unit.AMOUNT, Unit.TICKS):
-                kept.pop(name_of(number, leg), None)
-                kept.pop(name_of(number, f"{leg}_unit"))
-    return kept
+def lasting(typed: QueryDict, *, is_same: bool) -> dict[str, Any]:
+    """What of a filled-in ticket is worth keeping for another one, of the same contract or not."""
+    return {name: typed[name] for name in (*LASTING, *(OF_THE_CONTRACT if is_same else ())) if typed.get(name)}
 
 
 @require_GET
