@@ -76,6 +76,8 @@ def _make(names: list[str], passwords: dict[str, str]) -> None:
             user = users.objects.create(username=name, password=hashed[name], **powers)
             if powers:  # as any administrator of a desk would be given them; being a superuser he has them anyway
                 user.user_permissions.add(*Permission.objects.filter(content_type__app_label="orders", codename__in=POWERS))
+            if AccessLevel.TRADE in ACCESS[name]:
+                user.user_permissions.add(Permission.objects.get(codename="trade_armed", content_type__app_label="orders"))
             for account, level in zip(accounts, ACCESS[name], strict=False):
                 if level is None:
                     continue
