@@ -3,13 +3,15 @@
 from django.urls import path
 
 from orders.pages import panels_view
-from orders.pages.views import contracts, desk, history, orders, positions, recovery, repair, ticket, watchlist
+from orders.pages.views import contracts, desk, history, orders, pickers, positions, recovery, repair, ticket, watchlist
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
     path("find/", desk.find, name="find"),
     path("panels/<slug:name>/", panels_view.panel, name="panel"),
     path("ticket/", ticket.ticket, name="ticket"),
+    path("ticket/pick/", pickers.pick, name="ticket_pick"),
+    path("ticket/option/", pickers.option, name="ticket_option"),
     path("ticket/search/", contracts.search, name="ticket_search"),
     path("ticket/stamp/", ticket.stamp, name="ticket_stamp"),
     path("ticket/watch/", ticket.watch, name="ticket_watch"),
