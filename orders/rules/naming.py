@@ -17,8 +17,10 @@ MONTH_CODES = "FGHJKMNQUVXZ"
 """The letters of January to December on every futures exchange."""
 
 CURRENCIES = frozenset(
-    ["AUD", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "SEK"]
-    + ["SGD", "TRY", "USD", "ZAR"]
+    (
+        *("AUD", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS"),
+        *("JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "SEK", "SGD", "TRY", "USD", "ZAR"),
+    )
 )
 """Currencies that pairs are made of at IB (IDEALPRO); any other pair is looked for as a symbol."""
 

@@ -60,8 +60,17 @@ def pick(request: HttpRequest) -> HttpResponse:
     kind = kind if kind in KINDS else "FUT"
     symbol = request.GET.get("symbol", "").strip().upper()[:32]
     picked = _LOOK[kind](request, symbol) if symbol else Picked()
+    return _show(request, kind, symbol, picked)
+
+
+def _show(request: HttpRequest, kind: str, symbol: str, picked: Picked) -> HttpResponse:
+    """The search as a dialog over the page, its inside alone, or a page of its own without htmx."""
     context = {"kind": kind, "kinds": KINDS.items(), "symbol": symbol, "expiry": request.GET.get("expiry", ""), "picked": picked}
-    return render(request, "ticket/_picker.html" if request.htmx else "ticket/picker.html", context)  # type: ignore[attr-defined]
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, "ticket/picker.html", context)
+    if request.htmx.target == "dialog-slot":  # type: ignore[attr-defined]
+        return render(request, "ask/dialog.html", {**context, "body": "ticket/_picker_dialog.html"})
+    return render(request, "ticket/_picker.html", context)
 
 
 @require_GET
@@ -74,27 +83,17 @@ def option(request: HttpRequest) -> HttpResponse:
     right, expiry = request.GET.get("right", ""), request.GET.get("expiry", "")
     if strike <= 0 or not strike.is_finite() or right not in ("C", "P") or not expiry.isdecimal():
         return _again(request, _("An option has an expiry, a strike and a right."))
-    symbol = request.GET.get("symbol", "").strip().upper()[:32]
+    symbol = request.GET.get("underlying", "").strip().upper()[:32]
     found = contract_by_parts(request, Described(symbol, "OPT", expiry=expiry, strike=plain(strike), right=right))
     if found.contract is None:
         return _again(request, found.problem, found.matches)
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(f"{reverse('desk')}?con_id={found.contract.con_id}#ticket")
-    from orders.pages.views.ticket import choose
-
-    response: HttpResponse = choose(request, found.contract.con_id)
-    response["HX-Retarget"], response["HX-Reswap"] = "#ticket-panel", "outerHTML"
-    return response
+    return redirect(f"{reverse('ticket_contract', args=[found.contract.con_id])}?{request.GET.urlencode()}")
 
 
 def _again(request: HttpRequest, problem: str, matches: Sequence[Match] = ()) -> HttpResponse:
-    context = {"kind": "OPT", "kinds": KINDS.items(), "symbol": request.GET.get("symbol", ""), "expiry": request.GET.get("expiry", "")}
-    picked = Picked(problem=problem, matches=tuple(matches))
-    return render(
-        request,
-        "ticket/_picker.html" if request.htmx else "ticket/picker.html",  # type: ignore[attr-defined]
-        {**context, "picked": picked},
-    )
+    return _show(request, "OPT", request.GET.get("underlying", ""), Picked(problem=problem, matches=tuple(matches)))
 
 
 def _listed(request: HttpRequest, arguments: dict[str, Any]) -> Picked:

@@ -31,6 +31,9 @@ from orders.queries.show import Ticks
 from orders.rules.limits import Rule
 from orders.rules.terms import OrderType, Side, TimeInForce
 
+CLOSED_DIALOG = '<div id="dialog-slot" hx-swap-oob="innerHTML"></div>'
+"""Goes with a ticket whose contract was picked in a dialog: the dialog is done."""
+
 # --- what the ticket shows ------------------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +107,11 @@ def choose(request: HttpRequest, con_id: int) -> HttpResponse:
     found = contract_by_id(request, con_id)
     form = TicketForm(accounts=tradable_accounts(request.user), initial={**_initial(account, found.contract), **_kept(request)})
     context = ticket_context(request, account, form=form, contract=found.contract)
-    return _answer(request, {**context, "problem": found.problem})
+    picked = "picked" in request.GET
+    response = _answer(request, {**context, "problem": found.problem}, extra=CLOSED_DIALOG if picked else "")
+    if picked:  # whatever was pressed in the dialog: what came of it is the ticket
+        response["HX-Retarget"], response["HX-Reswap"] = "#ticket-panel", "outerHTML"
+    return response
 
 
 def _kept(request: HttpRequest) -> dict[str, Any]:
