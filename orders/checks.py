@@ -18,15 +18,17 @@ from django.db import Error as DatabaseError
 
 from orders import contracts
 from orders.book import OpenBook
-from orders.grounds import Grounds, limits_for, market_from, number
-from orders.models import Account, AccountValue, Book, Contract, OrderRecord, Quote
+from orders.grounds import Grounds, limits_for, market_from
+from orders.models import Account, Book, Contract, Quote
 from orders.models.reading import the_one
 from orders.proposals import Asked, Draft, count_traffic, facts_of, propose, shared, standing
 from orders.queries.access import tradable_accounts
+from orders.queries.values import exchange_rate
 from orders.rules.limits import RULES, Breach, Limits, Market, Proposal, Reading, Rule, readings
-from orders.rules.pricing import check_price, check_quantity
+from orders.rules.offering import distances
+from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, OrderType, Role, Side
-from orders.rules.tickets import TicketError
+from orders.rules.tickets import TicketError, pair_field
 
 __all__ = [
     "Draft",
@@ -63,8 +65,8 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     """Whether the broker can take these terms for the contract: type, ticks, sizes. `resized`: the quantity is part of what is asked."""
     if contract.sec_type in contracts.NOT_TRADEABLE:
         return Breach("NOT_TRADEABLE", f"{contract.label} ({contract.sec_type}) cannot be ordered.", field="contract")
-    if not contracts.offers(contract, terms.order_type):
-        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    if (refused := _not_offered(contract, terms)) is not None:
+        return refused
     rule = contracts.ticks(contract)
     if rule is None:
         words = f"The price ticks of {contract.label} are not known yet; look the contract up first."
@@ -72,8 +74,11 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     try:
         check_price("limit_price", terms.limit_price, rule)
         check_price("stop_price", terms.stop_price, rule)
+        for name, distance in distances(terms).items():
+            check_distance(name, distance, rule, contracts.price_level(contract, terms))
     except TicketError as error:
-        return Breach("OFF_TICK", sentence(error), rule.tick_at(_typed(terms, error.field)), _typed(terms, error.field), error.field)
+        typed = getattr(terms, error.field)
+        return Breach("OFF_TICK", sentence(error), rule.tick_at(typed), typed, error.field)
     try:
         if resized:
             check_quantity(terms.quantity, min_size=contract.min_size, size_increment=contract.size_increment)
@@ -82,10 +87,18 @@ def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True
     return None
 
 
-def _typed(terms: OrderTerms, field: str) -> Decimal:
-    price = terms.limit_price if field == "limit_price" else terms.stop_price
-    assert price is not None
-    return price
+_NOT_OFFERED = {"order_type": "ORDER_TYPE", "time_in_force": "TIME_IN_FORCE"}
+
+
+def _not_offered(contract: Contract, terms: OrderTerms) -> Breach | None:
+    """Whether the broker lists the type, the time in force and the attributes for the contract."""
+    if not contracts.offers(contract, terms.order_type):
+        return Breach("ORDER_TYPE", f"{contract.label} takes no {terms.order_type.value} orders.", field="order_type")
+    try:
+        contracts.offer(contract).check(terms)
+    except TicketError as error:
+        return Breach(_NOT_OFFERED.get(error.field, "NOT_OFFERED"), f"{contract.label}: {sentence(error)}", field=error.field)
+    return None
 
 
 def sentence(error: TicketError) -> str:
@@ -112,7 +125,7 @@ def breaches(
         grounds = _grounds(asked, user, b.now, b.row.kind)
         for draft, reading in _readings(grounds, asked):
             if (breach := reading.breach) is not None:
-                found.append(breach if draft.is_change else in_ticket(draft.order, breach))
+                found.append(breach if draft.is_change else in_ticket(draft, breach))
     except DatabaseError:
         raise
     except Exception:
@@ -134,15 +147,13 @@ def _readings(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Iterato
             yield draft, reading
 
 
-def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
-    """The breach with the name that its field has in the ticket: the exits' prices are asked for under names of their own."""
-    if order.parent is not None:
-        names = {"limit_price": "take_profit_price", "stop_price": "stop_loss_price"}
-    elif order.role == Role.TAKE_PROFIT:
-        names = {"limit_price": "target_price"}
-    else:
+def in_ticket(draft: Draft, breach: Breach) -> Breach:
+    """The breach with the name that its field has in the ticket, where exits are asked for in pairs."""
+    if not draft.pair or not breach.field:
         return breach
-    return replace(breach, field=names.get(breach.field, breach.field))
+    names = {Role.TAKE_PROFIT: {"limit_price": "target_price"}, Role.STOP_LOSS: {"limit_price": "stop_limit_price"}}
+    field = names.get(Role(draft.order.role), {}).get(breach.field, breach.field)
+    return replace(breach, field=pair_field(draft.pair, field))
 
 
 # --- how much of the limits is used -------------------------------------------------------------------------------------------------------
@@ -231,18 +242,6 @@ def warnings(drafts: Sequence[Draft], user: Any, now: datetime) -> list[str]:
 
 
 # --- single facts ------------------------------------------------------------------------------------------------------------------------
-
-
-def exchange_rate(account: Account, currency: str) -> Decimal | None:
-    """How much of the account's base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""
-    if currency and currency == account.base_currency:
-        return Decimal(1)
-    rate = _value(account, "ExchangeRate", currency)
-    return rate if rate is not None and rate > 0 else None
-
-
-def _value(account: Account, name: str, currency: str) -> Decimal | None:
-    return number(the_one(AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True)))
 
 
 def market_of(contract: Contract, now: datetime) -> Market | None:

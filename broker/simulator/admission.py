@@ -12,12 +12,15 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from broker.simulator.accounts import Accounts
+from broker.simulator.attributes import NO_ALGORITHM_HERE, algorithm_of
 from broker.simulator.contingency import Contingencies, Group, group_of
 from broker.simulator.model import Instrument, OrderRequest, Refused
+from broker.simulator.order_types import Refusal, Wait, kind_of
 from broker.simulator.orderbook import BookedOrder, OrderBook
-from broker.simulator.validation import Refusal, refusal
+from broker.simulator.validation import refusal
 
 ZERO = Decimal(0)
+MAY_HAVE_TRAILING_CHILD = ("LMT", "STP LMT")
 
 
 class Wish(NamedTuple):
@@ -53,7 +56,13 @@ class Admission:
         if not request.parent_id:
             return None
         parent = self.book.parent_of(request)
-        return None if parent is not None and parent.is_open else (10006, "Missing parent order.")
+        if parent is None or not parent.is_open:
+            return 10006, "Missing parent order."
+        if algorithm_of(parent.request):
+            return NO_ALGORITHM_HERE
+        if kind_of(request).waits_for is Wait.TRAIL and parent.request.order_type not in MAY_HAVE_TRAILING_CHILD:
+            return 328, "Trailing stop orders can be attached to limit or stop-limit orders only."
+        return None
 
     def _rejection(self, order: BookedOrder) -> Refusal | None:
         """Why the exchange or the broker refuses an order that the gateway took: (code, text), or None."""
@@ -109,7 +118,7 @@ class Admission:
             return Refused(*order.ids, 2102, "Unable to modify this order as it is still being processed.")
         if self.refuses_child_naming_gone_parent and request.parent_id and self._parent_refusal(request):
             return Refused(request.client_id, request.parent_id, 135, f"Can't find order with id ={request.parent_id}")
-        reason = self._mismatch(held, request) or refusal(request, self.instruments.get(request.con_id), self.accounts, now)
+        reason = self._mismatch(held, request) or refusal(request, self.instruments.get(request.con_id), self.accounts, now, held)
         if reason is None and request.quantity <= order.filled:
             reason = (134, "Modify order failed.")
         if reason is None and order.in_market and request.quantity > held.quantity:
@@ -121,6 +130,8 @@ class Admission:
             return 105, "Order being modified does not match original order."
         if request.order_type != held.order_type:
             return 329, "Order modify failed. Cannot change to the new order type."
+        if algorithm_of(request) != algorithm_of(held):
+            return 440, "Order modify failed. Algorithm cannot be modified."
         if request.oca_group and request.oca_group != held.oca_group:
             return 10326, "OCA group revision is not allowed."
         if request.oca_group and (request.oca_type or 3) != (held.oca_type or 3):

@@ -70,7 +70,7 @@ def _settle(exchange: Exchange, order: BookedOrder, more: Decimal, now: datetime
     if order.is_open and order.remaining <= 0:
         exchange.book.close(order, "Filled", f"Filled Size: {order.filled}", now)
         consequences = exchange.contingencies.after_fill(order, more)
-        return [*exchange._release_children(order), *exchange._apply_consequences(consequences, now)]
+        return [*exchange._release_children(order, now), *exchange._apply_consequences(consequences, now)]
     if reinstate and order.status == "Filled" and order.remaining > 0:
         order.status, order.completed_status, order.completed_at = "Submitted", "", None
         order.rested = True  # it comes back behind the market: what it gets from here on, it gets at its own limit
@@ -116,7 +116,7 @@ def _execute(
 ) -> tuple[list[Event], list[Consequence]]:
     was_open, line, request = order.is_open, exchange.market.lines[order.request.con_id], order.request
     order.elected = True
-    price = price or request.limit_price or request.aux_price or line.touch(request.action)[0]
+    price = price or order.limit or order.trigger or line.touch(request.action)[0]
     events, consequences = exchange._fill(order, line, shares, price, REMOVED, now)
     quiet = [replace(one, echo=False) if isinstance(one, OrderChanged) and not was_open else one for one in events]
     return quiet, consequences
@@ -152,7 +152,8 @@ def _second_life(exchange: Exchange, values: dict[str, Any], now: datetime) -> l
     first = exchange.book.by_perm_id(values["perm_id"])
     request = replace(first.request, quantity=first.remaining)
     second = BookedOrder(request, exchange.next_perm_id, now, first.good_until, first.parent_perm_id, first.status, True, second_life=True)
-    second.rested, second.elected = first.rested, first.elected
+    for name in ("rested", "elected", "live_from", "auction_at", "trail_stop", "trail_limit", "limit_offset"):
+        setattr(second, name, getattr(first, name))
     exchange.next_perm_id += 1
     exchange.book.add(second)
     return [OrderChanged(second.state())]

@@ -1,8 +1,9 @@
 """The simulated exchange and broker behind the simulated gateway: the doors, the queries and the memory around the order flow.
 
 No IO, no clock, no chance but a seeded one: the same seed and the same calls give the same events. What it decides where IB's documents
-are silent: markets are open at any hour; a DAY order ends at 20:00 New York time; children go live when their parent has filled
-completely; cancelling one member of a group cancels the rest; "today" begins at midnight in New York.
+are silent: markets are open at any hour, whatever hours the contracts state; orders on close and on open (MOC, LOC, OPG) trade once a
+weekday, at 16:00 and 09:30 in New York; a DAY order ends at 20:00 New York time; children go live when their parent has filled completely;
+cancelling one member of a group cancels the rest; "today" begins at midnight in New York.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ from typing import Any, Self
 
 from broker.simulator.accounts import Accounts
 from broker.simulator.bars import price_history
+from broker.simulator.changing import Changing
 from broker.simulator.contingency import Contingencies
 from broker.simulator.fees import order_commission
 from broker.simulator.market import Market
-from broker.simulator.matching import OrderFlow
 from broker.simulator.model import (
     Bar,
     CommissionCharged,
     Event,
     Fill,
     Instrument,
-    OrderChanged,
     OrderRequest,
     OrderState,
     PositionChanged,
@@ -33,18 +33,20 @@ from broker.simulator.model import (
     Refused,
     WhatIf,
 )
-from broker.simulator.orderbook import BookedOrder, OrderBook
+from broker.simulator.moments import GATEWAY_ZONE
+from broker.simulator.order_types import Refusal
+from broker.simulator.orderbook import OrderBook
 from broker.simulator.snapshot import check_version, load, save
 from broker.simulator.universe import build_universe, find_instruments, market_rule, search_instruments
 from broker.simulator.universe_tables import Ladder
-from broker.simulator.validation import GATEWAY_ZONE, Refusal, end_of_order, refusal
+from broker.simulator.validation import refusal
 
 FIRST_PERM_ID = 100_000_000
 PERM_ID_EPOCH = 1_700_000_000  # permanent ids count on from the second the exchange was made, so a new one does not repeat an old one's
 PERM_ID_SPAN = 1_900_000_000  # below 2**31, which clients older than server version 191 need
 
 
-class Exchange(OrderFlow):
+class Exchange(Changing):
     """A broker with its accounts and a market, driven by calls alone."""
 
     def __init__(
@@ -146,11 +148,12 @@ class Exchange(OrderFlow):
     # --- doors: time and prices -------------------------------------------------------------------------------------------------------
 
     def tick(self, now: datetime) -> list[Event]:
-        """Advance to `now`: expiries, then one step of prices, due cancels and matching for each whole second since the last, at most 60.
+        """Advance to `now`: what became due by the clock, then one step of prices, due cancels and matching for each whole second since
+        the last, at most 60.
 
         Quotes come first, one per instrument whose quote moved, then what happened to orders.
         """
-        events = [event for order in self._expired(now) if order.is_open for event in self._expire(order, now)]
+        events = self._pass_time(now)
         quotes: dict[int, Event] = {}
         for _ in range(self.market.whole_steps_until(now)):
             quotes.update((quote.con_id, quote) for quote in self.market.step(now))
@@ -278,40 +281,6 @@ class Exchange(OrderFlow):
         """The request with what a gateway fills in: DAY, and the account where there is only one."""
         account = request.account or (self.accounts[0] if len(self.accounts) == 1 else "")
         return replace(request, account=account, tif=request.tif or "DAY")
-
-    def _booked(self, request: OrderRequest, now: datetime) -> BookedOrder:
-        parent = self.book.parent_of(request)
-        order = BookedOrder(request, self.next_perm_id, now, end_of_order(request, now), parent.perm_id if parent else 0)
-        self.next_perm_id += 1
-        self.book.add(order)
-        return order
-
-    def _modify(self, order: BookedOrder, request: OrderRequest, now: datetime) -> list[Event]:
-        """Change an open order; a refused change leaves it as it was. One not transmitted yet is replaced, and goes out if asked to."""
-        refused = self._modify_refusal(order, request, now)
-        if refused:
-            return [refused]
-        events = self._apply_modify(order, request, now)
-        if not order.transmitted:
-            return self._transmit(order, now) if request.transmit else []
-        return events + self._match(now)
-
-    def _apply_modify(self, order: BookedOrder, request: OrderRequest, now: datetime) -> list[Event]:
-        """Put the new terms in force. Group and parent stay where the change leaves them out, as a gateway wants them left out."""
-        held = order.request
-        order.request = replace(
-            request,
-            oca_group=held.oca_group,
-            oca_type=held.oca_type,
-            parent_id=held.parent_id,
-            order_ref=request.order_ref or held.order_ref,
-        )
-        order.rested = False
-        order.good_until = end_of_order(order.request, order.placed_at)
-        return [OrderChanged(order.state())]
-
-    def _expired(self, now: datetime) -> list[BookedOrder]:
-        return [one for one in self.book.open.values() if one.transmitted and one.good_until is not None and one.good_until <= now]
 
     def _due_cancels(self, now: datetime) -> list[Event]:
         events: list[Event] = []

@@ -8,11 +8,13 @@ Each line has `time` and `kind`:
     wiped                               orders, executions, ids and positions are forgotten; what is kept of positions is said anew
     client      client, event           "connected" or "gone"
     in          client, message, fields a frame as it came in
-    order       perm_id ... remaining   an order's new state
+    order       perm_id ... remaining   an order's new state; a trailing stop's with `stop`, where it stands
     execution   exec_id, side ...       an execution
     correction  as execution, replaces  an execution stands in another's place; shares "0" is a bust
     position    account, con_id, quantity, previous     set by hand: no execution explains it
+    auction     con_id, which, price    orders on open or on close were executed or ended at this price
     refused     client, order_id, code, text            an error about an order
+    warned      client, order_id, code, text            a message about an order that was taken all the same
     injected    what, details           a rehearsed fault really happened
 
 `read` gives the lines back; `broker.simulator.truth` works out from them what stands at the exchange.
@@ -25,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from broker.simulator.model import Corrected, Event, Executed, Fill, OrderChanged, OrderRequest, PositionMoved, Refused
+from broker.simulator.model import AuctionHeld, Corrected, Event, Executed, Fill, OrderChanged, OrderRequest, PositionMoved, Refused, Warned
 from broker.simulator.session import Received
 
 Line = dict[str, Any]
@@ -61,7 +63,9 @@ class Ledger:
         if isinstance(event, OrderChanged):
             order, request = event.order, event.order.request
             state = {"status": order.status, "filled": str(order.filled), "remaining": str(order.remaining)}
-            terms = {"action": request.action, "quantity": str(request.quantity), "type": request.order_type}
+            terms = {"action": request.action, "quantity": str(request.quantity), "type": request.order_type, "tif": request.tif}
+            if stop := request.wire.get("trailStopPrice"):
+                terms["stop"] = stop
             self._write(at, "order", perm_id=order.perm_id, **_identity(request), **terms, **state)
         elif isinstance(event, Executed):
             self._write(at, "execution", **_trade(event.fill))
@@ -70,8 +74,11 @@ class Ledger:
         elif isinstance(event, PositionMoved):
             numbers = {"quantity": str(event.quantity), "previous": str(event.previous)}
             self._write(at, "position", account=event.account, con_id=event.con_id, **numbers)
-        elif isinstance(event, Refused):
-            self._write(at, "refused", client=event.client_id, order_id=event.order_id, code=event.code, text=event.text)
+        elif isinstance(event, AuctionHeld):
+            self._write(at, "auction", con_id=event.con_id, which=event.which, price=str(event.price))
+        elif isinstance(event, Refused | Warned):
+            kind = "refused" if isinstance(event, Refused) else "warned"
+            self._write(at, kind, client=event.client_id, order_id=event.order_id, code=event.code, text=event.text)
 
     def close(self) -> None:
         if self._file is not None:

@@ -40,6 +40,9 @@ class Line:
     last_size: Decimal
     volume: Decimal
     at: datetime
+    before_bid: Decimal  # the quote of the second before, or before it was pinned: what "double" triggers look at
+    before_ask: Decimal
+    before_last: Decimal
     pinned_sizes: tuple[Decimal, Decimal] | None = None  # (bid, ask) sizes while the quote is pinned
 
     @property
@@ -59,6 +62,10 @@ class Line:
         else:
             self.bid_size -= quantity
         self.volume += quantity
+
+    def remember(self) -> None:
+        """Keep the quote that is about to be followed by another, perhaps equal one."""
+        self.before_bid, self.before_ask, self.before_last = self.bid, self.ask, self.last
 
     def event(self) -> QuoteChanged:
         return QuoteChanged(
@@ -95,6 +102,7 @@ class Market:
         changed = []
         for line in self.lines.values():
             noise = random.getrandbits(96)  # drawn for pinned lines too: pinning one must not move the others
+            line.remember()
             if line.pinned_sizes is not None:
                 line.bid_size, line.ask_size = line.pinned_sizes
             elif self._walk(line, noise, now):
@@ -109,6 +117,7 @@ class Market:
         if not (bid.is_finite() and ask.is_finite() and 0 < bid <= ask):
             raise ValueError(f"not a quote: bid {bid}, ask {ask}")
         line = self.lines[con_id]
+        line.remember()
         unit, _, most = DISPLAYED[line.instrument.sec_type]
         plenty = Decimal(unit * most * 10)
         line.pinned_sizes = (plenty if bid_size is None else bid_size, plenty if ask_size is None else ask_size)
@@ -159,7 +168,7 @@ def _opening_line(instrument: Instrument, now: datetime) -> Line:
     bid, ask = _quote_around(instrument, price)
     unit, fewest, most = DISPLAYED[instrument.sec_type]
     size = Decimal(unit * (fewest + most) // 2)
-    return Line(instrument, price, price, bid, ask, bid, size, size, Decimal(unit), Decimal(0), now)
+    return Line(instrument, price, price, bid, ask, bid, size, size, Decimal(unit), Decimal(0), now, bid, ask, bid)
 
 
 def _quote_around(instrument: Instrument, middle: Decimal) -> tuple[Decimal, Decimal]:

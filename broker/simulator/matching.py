@@ -12,8 +12,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from broker.simulator.admission import Admission
+from broker.simulator.attributes import ignored_attribute
 from broker.simulator.contingency import Consequence, Group, group_of
 from broker.simulator.fees import order_commission
+from broker.simulator.hours import CLOSE, OPEN, next_auction
 from broker.simulator.market import Line, Market
 from broker.simulator.model import (
     CommissionCharged,
@@ -22,21 +24,18 @@ from broker.simulator.model import (
     Fill,
     Instrument,
     OrderChanged,
-    OrderRequest,
     PositionChanged,
     Refused,
+    Warned,
 )
+from broker.simulator.order_types import IMMEDIATE, fills_whole_or_not, kind_of, trades_at_auction
 from broker.simulator.orderbook import BookedOrder
+from broker.simulator.trailing import limit_for, moved_stop
+from broker.simulator.triggers import followed_price, is_reached
 from broker.simulator.universe import increment_at
 
 ADDED, REMOVED = 1, 2  # Execution.lastLiquidity
 TRADER, SYSTEM = "Cancelled by Trader", "Cancelled by System:"
-
-
-def is_triggered(request: OrderRequest, line: Line) -> bool:
-    """Whether the last price reached the stop: IB's default trigger method for stocks, used here for everything."""
-    assert request.aux_price is not None
-    return line.last >= request.aux_price if request.action == "BUY" else line.last <= request.aux_price
 
 
 def available_fill(order: BookedOrder, line: Line) -> tuple[Decimal, Decimal, int] | None:
@@ -49,9 +48,8 @@ def available_fill(order: BookedOrder, line: Line) -> tuple[Decimal, Decimal, in
     price, size = line.touch(request.action)
     towards_worse = 1 if request.action == "BUY" else -1
     liquidity = REMOVED
-    if request.order_type in ("LMT", "STP LMT"):
-        limit = request.limit_price
-        assert limit is not None
+    limit = order.limit
+    if limit is not None:
         if (price - limit) * towards_worse > 0:
             return None
         if order.rested:
@@ -70,6 +68,7 @@ class OrderFlow(Admission):
     executions: list[tuple[Fill, CommissionCharged]]
     exec_prefix: str
     exec_count: int
+    kills_as_inactive = False  # a FOK that cannot be filled ends as Inactive instead of Cancelled
     cancel_delay_steps = 0  # steps between a cancel and its confirmation; the order is PendingCancel meanwhile
 
     # --- into the market ------------------------------------------------------------------------------------------------------------
@@ -81,13 +80,26 @@ class OrderFlow(Admission):
             if not one.is_open:  # its parent was refused a moment ago and took it along
                 continue
             reason = self._rejection(one)
-            events += self._reject(one, *reason, now) if reason else self._accept(one)
+            events += self._reject(one, *reason, now) if reason else self._accept(one, now)
         return events + self._match(now)
 
-    def _accept(self, order: BookedOrder) -> list[Event]:
+    def _accept(self, order: BookedOrder, now: datetime) -> list[Event]:
         order.transmitted = True
         order.held_for_parent = self._is_held_by_parent(order)
-        return [OrderChanged(order.state())]
+        if not order.held_for_parent and order.live_from is None:
+            self._go_live(order, now)
+        warning = ignored_attribute(order.request, self.instruments[order.request.con_id])
+        warned: list[Event] = [Warned(*order.ids, *warning)] if warning else []
+        return [*warned, OrderChanged(order.state())]
+
+    def _go_live(self, order: BookedOrder, now: datetime) -> None:
+        """Nothing holds the order any more: it waits for its auction, or its stop takes its place behind the market."""
+        line = self.market.lines[order.request.con_id]
+        if trades_at_auction(order.request):
+            which = CLOSE if kind_of(order.request).at_close else OPEN
+            order.auction_at = next_auction(which, line.instrument.time_zone, now)
+        elif order.trails and order.awaits_trigger:
+            self._trail(order, line)
 
     def _reject(self, order: BookedOrder, code: int, text: str, now: datetime) -> list[Event]:
         """Error, then Inactive, as a gateway answers a rejected order; its children are cancelled."""
@@ -102,7 +114,8 @@ class OrderFlow(Admission):
     # --- matching -------------------------------------------------------------------------------------------------------------------
 
     def _match(self, now: datetime) -> list[Event]:
-        """One round: each order in the market, oldest first, is elected if its trigger was reached and gets what the line displays.
+        """One round: each live order, oldest first, is elected if its trigger was reached and gets what the line displays. What is left
+        of an immediate order at the end of the round is cancelled.
 
         Of a group with block only one member trades in a round, and the others hear of it at once. Members of a type 3 group hear of each
         other after the round, which is how such a group can be overfilled.
@@ -112,15 +125,16 @@ class OrderFlow(Admission):
         late: list[Consequence] = []
         for order in list(self.book.open.values()):
             group = group_of(order)
-            if not order.in_market or (group is not None and group.type.blocks and group in routed):
+            if not order.is_live or (group is not None and group.type.blocks and group in routed):
                 continue
             line = self.market.lines[order.request.con_id]
             if order.awaits_trigger:
-                if not is_triggered(order.request, line):
+                events += [OrderChanged(order.state())] if order.trails and self._trail(order, line) else []
+                if order.trigger is None or not is_reached(order.request, order.trigger, line):
                     continue
                 events += self._elect(order)
             offer = available_fill(order, line)
-            if offer is None:
+            if offer is None or not self._fits(order, offer[0]):
                 events += self._rest(order, line)
                 continue
             filled_events, consequences = self._fill(order, line, *offer, now)
@@ -131,7 +145,45 @@ class OrderFlow(Admission):
             if group is not None:
                 routed[group] = order
             events += self._apply_consequences(consequences, now)
-        return events + self._apply_consequences(late, now)
+        events += self._apply_consequences(late, now)
+        return events + self._end_immediate(now)
+
+    def _fits(self, order: BookedOrder, offered: Decimal) -> bool:
+        """Whether the order takes what it is offered: an all-or-none order takes all that remains of it, or nothing."""
+        return offered >= order.remaining or not fills_whole_or_not(order.request)
+
+    def _trail(self, order: BookedOrder, line: Line) -> bool:
+        """Let a trailing stop follow the market; True if it moved, which it does once for a price of the market and never back."""
+        stop = moved_stop(order.request, line.instrument, followed_price(order.request, line), order.trail_stop)
+        if stop == order.trail_stop:
+            return False
+        order.trail_stop = stop
+        self._follow_with_limit(order)
+        return True
+
+    def _follow_with_limit(self, order: BookedOrder) -> None:
+        if order.trail_stop is not None and order.limit_offset is not None and kind_of(order.request).limited:
+            instrument = self.instruments[order.request.con_id]
+            order.trail_limit = limit_for(order.request, instrument, order.trail_stop, order.limit_offset)
+
+    def _end_immediate(self, now: datetime) -> list[Event]:
+        """Cancel what is left of live IOC and FOK orders: PendingCancel, then Cancelled, without a code, as a gateway was seen to tell it.
+
+        Where `kills_as_inactive` is set, a FOK that found nothing ends as Inactive, which was also seen. Children go with their parent;
+        the rest of a group stays.
+        """
+        events: list[Event] = []
+        for order in [one for one in self.book.open.values() if one.request.tif in IMMEDIATE and one.is_live]:
+            killed = order.request.tif == "FOK" and self.kills_as_inactive
+            if not killed:
+                order.status = "PendingCancel"
+                events.append(OrderChanged(order.state(), echo=False))
+            self.book.close(order, "Inactive" if killed else "Cancelled", SYSTEM, now)
+            events.append(OrderChanged(order.state(), echo=False))
+            for child in self.book.children_of(order):
+                events += self._end_by_cancel(child, SYSTEM, "", now)
+            self.contingencies.close_if_empty(order)
+        return events
 
     def _elect(self, order: BookedOrder) -> list[Event]:
         order.elected = True
@@ -142,8 +194,8 @@ class OrderFlow(Admission):
     def _rest(self, order: BookedOrder, line: Line) -> list[Event]:
         """The market has nothing for this order now. A limit away from the touch rests; an order's first rest is told as Submitted."""
         price, _ = line.touch(order.request.action)
-        limit = order.request.limit_price
-        if order.request.order_type in ("LMT", "STP LMT") and limit is not None:
+        limit = order.limit
+        if limit is not None:
             order.rested = order.rested or (price > limit if order.request.action == "BUY" else price < limit)
         if order.status != "PreSubmitted":
             return []
@@ -172,7 +224,7 @@ class OrderFlow(Admission):
         events = self._report_fill(fill, order, commission, position)
         consequences = self.contingencies.after_fill(order, quantity)
         if order.status == "Filled":
-            events += self._release_children(order)
+            events += self._release_children(order, now)
         return events, consequences
 
     def _execution(
@@ -203,13 +255,16 @@ class OrderFlow(Admission):
         self.executions.append((fill, commission))
         return [Executed(fill), OrderChanged(order.state()), commission, position]
 
-    def _release_children(self, parent: BookedOrder) -> list[Event]:
-        """The parent is filled: its children go live. A stop goes on waiting, for its trigger now; a limit is told once it is matched."""
+    def _release_children(self, parent: BookedOrder, now: datetime) -> list[Event]:
+        """The parent is filled: its children go live. One that goes on waiting, for a trigger, a moment or an auction, is told of at once,
+        a limit once it is matched."""
         events: list[Event] = []
         for child in self.book.children_of(parent):
             if child.held_for_parent:
                 child.held_for_parent = False
-                events += [OrderChanged(child.state())] if child.awaits_trigger else []
+                if child.live_from is None:
+                    self._go_live(child, now)
+                events += [OrderChanged(child.state())] if child.awaits_trigger or not child.is_live else []
         return events
 
     # --- cancels and reductions -----------------------------------------------------------------------------------------------------

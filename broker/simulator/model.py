@@ -36,7 +36,7 @@ class Instrument:
     stock_type: str = ""  # COMMON, ETF or ""
     min_size: Decimal = Decimal(1)
     size_increment: Decimal = Decimal(1)
-    order_types: str = "LMT,MKT,STP,STPLMT"
+    order_types: str = "LMT,MKT,STP,STPLMT"  # types, times in force and attributes in IB's spelling
     time_zone: str = "US/Eastern"
     industry: str = ""
     volatility: Decimal = Decimal("0.0002")  # standard deviation of one step of the walk, as a fraction of the price
@@ -52,10 +52,10 @@ class OrderRequest:
     account: str
     action: str  # BUY or SELL
     quantity: Decimal
-    order_type: str  # MKT, LMT, STP, "STP LMT"
+    order_type: str  # a key of order_types.KINDS
     limit_price: Decimal | None
-    aux_price: Decimal | None
-    tif: str  # DAY, GTC ("" is sent as DAY)
+    aux_price: Decimal | None  # the trigger; of a trailing stop its distance
+    tif: str  # one of order_types.TIMES_IN_FORCE ("" is sent as DAY)
     order_ref: str = ""
     oca_group: str = ""
     oca_type: int = 0
@@ -152,6 +152,25 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """A message about an order that was taken all the same (codes 2100 to 2199)."""
+
+    client_id: int
+    order_id: int
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class AuctionHeld:
+    """An auction has taken place: orders on open or on close were executed at `price` or have ended. For the ledger."""
+
+    con_id: int
+    which: str  # open or close
+    price: Decimal
+
+
+@dataclass(frozen=True)
 class PositionChanged:
     account: str
     con_id: int
@@ -201,7 +220,18 @@ class PositionMoved:
     previous: Decimal
 
 
-Event = OrderChanged | Executed | Corrected | CommissionCharged | Refused | PositionChanged | PositionMoved | QuoteChanged
+Event = (
+    OrderChanged
+    | Executed
+    | Corrected
+    | CommissionCharged
+    | Refused
+    | Warned
+    | AuctionHeld
+    | PositionChanged
+    | PositionMoved
+    | QuoteChanged
+)
 
 
 # --- what it answers about the past ---------------------------------------------------------------------------------------------------

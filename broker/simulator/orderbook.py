@@ -7,11 +7,12 @@ used stay used after the order itself is forgotten.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from broker.simulator.model import OrderRequest, OrderState
+from broker.simulator.order_types import Wait, kind_of
 
 ZERO = Decimal(0)
 AVERAGE_DIGITS = 8
@@ -41,6 +42,11 @@ class BookedOrder:
     completed_at: datetime | None = None
     completed_status: str = ""
     cancel_at_step: int | None = None
+    live_from: datetime | None = None  # not before this moment (goodAfterTime); None once it has come
+    auction_at: datetime | None = None  # waits for the auction of this moment
+    trail_stop: Decimal | None = None  # where a trailing stop stands now
+    trail_limit: Decimal | None = None  # the limit that follows it
+    limit_offset: Decimal | None = None  # how far that limit is from the stop
     second_life: bool = False  # works beside another order under the same ids, with a permanent id of its own
 
     @property
@@ -72,19 +78,42 @@ class BookedOrder:
         return self.is_open and self.transmitted and not self.held_for_parent
 
     @property
+    def is_live(self) -> bool:
+        """In the market, and waiting neither for a moment nor for an auction."""
+        return self.in_market and self.live_from is None and self.auction_at is None
+
+    @property
+    def trails(self) -> bool:
+        return kind_of(self.request).waits_for is Wait.TRAIL
+
+    @property
     def awaits_trigger(self) -> bool:
-        return self.request.order_type in ("STP", "STP LMT") and not self.elected
+        return kind_of(self.request).waits_for is not None and not self.elected
+
+    @property
+    def trigger(self) -> Decimal | None:
+        """The price it waits for, or has waited for."""
+        if self.trails:
+            return self.trail_stop
+        return self.request.aux_price if kind_of(self.request).waits_for is not None else None
+
+    @property
+    def limit(self) -> Decimal | None:
+        """The worst price it may trade at now; None where it takes any."""
+        if not kind_of(self.request).limited:
+            return None
+        return self.trail_limit if self.trails else self.request.limit_price
 
     @property
     def why_held(self) -> str:
         if not self.is_open:
             return ""
-        return "child" if self.held_for_parent else "trigger" if self.awaits_trigger else ""
+        return "child" if self.held_for_parent else "trigger" if self.awaits_trigger and self.live_from is None else ""
 
     def state(self) -> OrderState:
         """The order at this moment, frozen."""
         return OrderState(
-            request=self.request,
+            request=self._told_terms(),
             perm_id=self.perm_id,
             status=self.status,
             filled=self.filled,
@@ -98,6 +127,13 @@ class BookedOrder:
             completed_status=self.completed_status,
             parent_perm_id=self.parent_perm_id,
         )
+
+    def _told_terms(self) -> OrderRequest:
+        """The terms as openOrder tells them: those of a trailing stop with where the stop stands now, and its limit with it."""
+        if not self.trails or self.trail_stop is None:
+            return self.request
+        wire = {**self.request.wire, "trailStopPrice": format(self.trail_stop, "f")}
+        return replace(self.request, wire=wire, limit_price=self.limit or self.request.limit_price)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from zlib import crc32
 from broker.simulator import elsewhere
 from broker.simulator.accounts import Holding
 from broker.simulator.exchange import Exchange
+from broker.simulator.hours import CLOSE, OPEN
 from broker.simulator.model import (
     CommissionCharged,
     Event,
@@ -69,6 +70,19 @@ def _set_cancel_delay(exchange: Exchange, values: dict[str, Any], now: datetime)
     return []
 
 
+def _set_kill_answer(exchange: Exchange, values: dict[str, Any], now: datetime) -> list[Event]:
+    exchange.kills_as_inactive = values["inactive"]
+    return []
+
+
+def _auction(exchange: Exchange, values: dict[str, Any], now: datetime) -> list[Event]:
+    """An auction ahead of its hour: of one instrument, or of every one that has orders waiting for it."""
+    if values["which"] not in (OPEN, CLOSE):
+        raise ValueError(f"not an auction: {values['which']}")
+    wanted = [values["instrument"]] if values["instrument"] else exchange.awaited_auctions(values["which"])
+    return [event for con_id in wanted for event in exchange.hold_auction(values["which"], con_id, now)]
+
+
 def _set_position(exchange: Exchange, values: dict[str, Any], now: datetime) -> list[Event]:
     """A position that came from elsewhere (transferred in, or traded before): no execution, no cash, no result of today."""
     account, con_id, quantity = values["account"], values["con_id"], Decimal(values["quantity"])
@@ -89,6 +103,8 @@ _INPUTS: dict[str, Input] = {
     "release_quote": _release_quote,
     "set_position": _set_position,
     "set_cancel_delay": _set_cancel_delay,
+    "set_kill_answer": _set_kill_answer,
+    "auction": _auction,
     **elsewhere.INPUTS,
 }
 

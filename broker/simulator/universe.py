@@ -13,11 +13,24 @@ from zlib import crc32
 
 from broker.simulator.model import Instrument
 from broker.simulator.pricing import option_value
-from broker.simulator.universe_tables import ETFS, FUTURES, FX_PAIRS, MARKET_RULES, OPTION_SERIES, STOCK_RULE, STOCKS, Ladder
+from broker.simulator.universe_tables import (
+    ETFS,
+    FUTURES,
+    FX_PAIRS,
+    HIDDEN,
+    HIDDEN_LISTINGS,
+    MARKET_RULES,
+    OPTION_SERIES,
+    ORDER_TYPES,
+    STOCK_RULE,
+    STOCKS,
+    Ladder,
+)
 
 MONTH_CODES = "FGHJKMNQUVXZ"
 MILLIONTH = Decimal("0.000001")
 NASDAQ_ALIASES = {"ISLAND": "NASDAQ"}  # a gateway that refuses NASDAQ takes the old name (campus documentation 04.02.02)
+LISTED = 3  # expiries of a future and of an option that are listed at a time
 SEARCH_LIMIT = 16  # reqMatchingSymbols answers at most 16 (campus documentation 16.05)
 
 
@@ -100,6 +113,11 @@ def _routes_to(instrument: Instrument, exchange: str) -> bool:
     return wanted in ("", instrument.exchange, instrument.primary_exchange)
 
 
+def _types_of(sec_type: str, listing: str = "") -> str:
+    words = ORDER_TYPES[sec_type].split(",") + ([HIDDEN] if listing in HIDDEN_LISTINGS else [])
+    return ",".join(sorted(words))
+
+
 # --- stocks and pairs ---------------------------------------------------------------------------------------------------------------
 
 
@@ -119,6 +137,7 @@ def _stocks() -> Iterator[Instrument]:
                 market_name=trading_class,
                 reference_price=Decimal(price),
                 market_rule_id=STOCK_RULE,
+                order_types=_types_of("STK", listing),
                 stock_type=kind,
                 industry=industry,
                 volatility=volatility * MILLIONTH,
@@ -140,6 +159,7 @@ def _pairs() -> Iterator[Instrument]:
             market_name=pair,
             reference_price=Decimal(price),
             market_rule_id=rule,
+            order_types=_types_of("CASH"),
             min_size=Decimal(1000),
             size_increment=Decimal(1000),
             volatility=volatility * MILLIONTH,
@@ -169,6 +189,7 @@ def _futures(since: date, today: date) -> Iterator[Instrument]:
                 market_name=symbol,
                 reference_price=reference // step * step,
                 market_rule_id=rule,
+                order_types=_types_of("FUT"),
                 multiplier=Decimal(multiplier),
                 expiry=f"{expiry:%Y%m%d}",
                 under_symbol=symbol,
@@ -178,12 +199,12 @@ def _futures(since: date, today: date) -> Iterator[Instrument]:
 
 
 def _future_expiries(cycle: str, since: date, today: date) -> list[tuple[date, date]]:
-    """(last trading day, contract month) of every contract listed between the two days: two at a time."""
+    """(last trading day, contract month) of every contract listed between the two days: three at a time."""
     months = [month for month in _months(since, 40 + (today - since).days // 28) if cycle == "monthly" or _in_cycle(cycle, month)]
     expiring = [(_last_trading_day(cycle, month), month) for month in months]
     alive = [pair for pair in expiring if pair[0] >= since]
     still_ahead = [pair for pair in alive if pair[0] >= today]
-    return [pair for pair in alive if pair[0] <= still_ahead[1][0]]
+    return [pair for pair in alive if pair[0] <= still_ahead[LISTED - 1][0]]
 
 
 def _in_cycle(cycle: str, month: date) -> bool:
@@ -201,7 +222,7 @@ def _last_trading_day(cycle: str, month: date) -> date:
 def _options(by_symbol: dict[str, Instrument], since: date, today: date) -> Iterator[Instrument]:
     months = [_third_friday(month) for month in _months(since, 5 + (today - since).days // 28)]
     alive = [day for day in months if day >= since]
-    horizon = [day for day in alive if day >= today][1]
+    horizon = [day for day in alive if day >= today][LISTED - 1]
     for symbol, strikes, rule, annual in OPTION_SERIES:
         under = by_symbol[symbol]
         for expiry in (day for day in alive if day <= horizon):
@@ -225,6 +246,7 @@ def _option(under: Instrument, expiry: date, strike: Decimal, right: str, rule: 
         market_name=under.symbol,
         reference_price=option_value(under.reference_price, strike, right, annual, (expiry - since).days),
         market_rule_id=rule,
+        order_types=_types_of("OPT"),
         multiplier=Decimal(100),
         expiry=f"{expiry:%Y%m%d}",
         strike=strike,

@@ -27,6 +27,13 @@ MARKET_RULES: dict[int, Ladder] = {
     59: _ladder(("0", "0.005")),  # FX quoted in yen
 }
 
+# What ContractDetails.orderTypes lists, in IB's spelling: its list for such a contract without what this exchange does not simulate. IB
+# lists FOK for options only; it is taken for shares too, so that it can be tried. Hidden orders need a listing whose book takes them.
+_ALL = "ALGO,DAY,GAT,GTC,GTD,ICE,IOC,LIT,LMT,MIT,MKT,OCA,STP,STPLMT,TRAIL,TRAILLMT,WHATIF"
+_CURRENCY = "DAY,GAT,GTC,GTD,IOC,LIT,LMT,MIT,MKT,OCA,STP,STPLMT,TRAIL,TRAILLMT,WHATIF"
+ORDER_TYPES = {"STK": f"{_ALL},AON,FOK,LOC,MOC,OPG", "OPT": f"{_ALL},AON,FOK", "FUT": _ALL, "CASH": _CURRENCY}
+HIDDEN, HIDDEN_LISTINGS = "HID", ("NASDAQ", "ARCA")
+
 # symbol, contract id, listing exchange, trading class, name, industry, price, step volatility in millionths
 STOCKS: tuple[tuple[str, int, str, str, str, str, str, int], ...] = (
     ("AAPL", 265598, "NASDAQ", "NMS", "APPLE INC", "Technology", "236.40", 60),

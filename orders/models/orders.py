@@ -143,6 +143,12 @@ class OrderRecord(models.Model):
         return 0 < self.filled_quantity < self.quantity
 
     @property
+    def present_stop(self) -> Decimal | None:
+        """Where its stop is now: of a trailing order where the broker last said it stands, of any other where it was asked for."""
+        trailing: TrailingStop | None = getattr(self, "trailing", None)
+        return self.stop_price if trailing is None else trailing.price
+
+    @property
     def terms(self) -> OrderTerms:
         """The acknowledged terms. Raises ValueError for an order placed elsewhere with a type or time in force that we do not offer."""
         values = {name: getattr(self, name) for name in TERM_NAMES}

@@ -24,6 +24,11 @@ NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 STOCK_RULE = 26
 STOCK_TICKS = [["0", "0.0001"], ["1", "0.01"]]
+ORDER_TYPES = (
+    "ACTIVETIM ADJUST ALERT ALGO ALLOC AON AVGCOST BASKET COND DAY FOK GAT GTC GTD GTT HID ICE IOC LIT LMT LOC MIT MKT MOC MTL OCA OPG "
+    "REL SCALE STP STPLMT TRAIL TRAILLIT TRAILLMT TRAILMIT WHATIF"
+)
+"""What a stock's details list, in the broker's words, as far as the desk uses it and a few more."""
 
 _numbers = count(1)
 
@@ -104,7 +109,7 @@ def make_contract(symbol: str = "AAPL", **fields: Any) -> Contract:
         "local_symbol": symbol,
         "long_name": f"{symbol} INC",
         "min_tick": Decimal("0.0001"),
-        "order_types": ["LMT", "MKT", "STP", "STPLMT"],
+        "order_types": ORDER_TYPES.split(),
         "valid_exchanges": ["SMART", "NASDAQ"],
         "market_rule_ids": [STOCK_RULE, STOCK_RULE],
         "time_zone": "America/New_York",

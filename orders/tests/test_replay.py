@@ -38,6 +38,7 @@ def a_day(desk: Desk) -> OrderRecord:
     fence = lease.acquire("test", desk.now)
     assert fence is not None
     intake.gateway(GatewayChanged(GatewayState.READY), desk.now, "127.0.0.1:4002", CLIENT)
+    manager.set_exit_template(desk.contract.symbol, key=a_key(), stop_loss=Decimal("0.01"))
     entry, target, stop = manager.place_bracket(
         desk.account,
         desk.contract,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from broker.simulator.answering.turn import NO_SECURITY, Turn
+from broker.simulator.hours import hours_of, hours_text
 from broker.simulator.messages import answers as say
 from broker.simulator.messages import market_answers
 from broker.simulator.messages import requests as ask
 from broker.simulator.model import Instrument
 
-DAYS_OF_HOURS = 6
 _DERIVATIVES = ("OPT", "FUT")
 
 
@@ -25,8 +23,9 @@ def contract_details(turn: Turn, request: ask.RequestContractDetails) -> None:
         turn.error(request.req_id, NO_SECURITY, "No security definition has been found for the request")
         return
     for one in found:
-        hours = trading_hours(one, turn.now)
-        turn.session.say(market_answers.ContractDetails(request.req_id, one, finest_increment(turn, one), hours))
+        hours = hours_of(one)
+        texts = (hours_text(session, one.time_zone, turn.now) for session in (hours.trading, hours.liquid))
+        turn.session.say(market_answers.ContractDetails(request.req_id, one, finest_increment(turn, one), *texts))
     turn.session.say(market_answers.ContractDetailsEnd(request.req_id))
 
 
@@ -34,13 +33,6 @@ def finest_increment(turn: Turn, instrument: Instrument) -> Decimal:
     """IB's minTick: the smallest step of the contract's price rule."""
     steps = turn.exchange.market_rule(instrument.market_rule_id) or ()
     return min(increment for _, increment in steps)
-
-
-def trading_hours(instrument: Instrument, now: datetime) -> str:
-    """IB's text of the coming sessions. The simulated exchange never closes, and says so."""
-    today = now.astimezone(ZoneInfo(instrument.time_zone)).date()
-    days = [today + timedelta(days=number) for number in range(DAYS_OF_HOURS)]
-    return ";".join(f"{day:%Y%m%d}:0000-{day:%Y%m%d}:2359" for day in days)
 
 
 def matching_symbols(turn: Turn, request: ask.RequestMatchingSymbols) -> None:
@@ -66,9 +58,13 @@ def market_rule(turn: Turn, request: ask.RequestMarketRule) -> None:
 def option_parameters(turn: Turn, request: ask.RequestOptionParameters) -> None:
     """The option chains on an underlying: one answer per exchange, trading class and multiplier, then the end."""
     chains: dict[tuple[str, str, Decimal], list[Instrument]] = {}
+    today = f"{turn.now:%Y%m%d}"
     for one in turn.exchange.instruments.values():
-        if one.sec_type == "OPT" and one.under_con_id == request.underlying_con_id and request.exchange in ("", one.exchange):
-            chains.setdefault((one.exchange, one.trading_class, one.multiplier), []).append(one)
+        if one.sec_type != "OPT" or one.under_con_id != request.underlying_con_id or one.expiry < today:
+            continue
+        for exchange in dict.fromkeys((one.exchange, one.primary_exchange)):
+            if request.exchange in ("", exchange):
+                chains.setdefault((exchange, one.trading_class, one.multiplier), []).append(one)
     for (exchange, trading_class, multiplier), options in chains.items():
         expirations = tuple(sorted({one.expiry for one in options}))
         strikes = tuple(sorted({one.strike for one in options}))

@@ -14,7 +14,18 @@ from broker.simulator.answering import accounts, market
 from broker.simulator.answering.orders import as_told, fill_as_told, order_status
 from broker.simulator.messages.answers import CommissionReport, ExecutionDetails, OrderError
 from broker.simulator.messages.order_frames import OpenOrder
-from broker.simulator.model import CommissionCharged, Corrected, Event, Executed, Fill, OrderChanged, PositionChanged, QuoteChanged, Refused
+from broker.simulator.model import (
+    CommissionCharged,
+    Corrected,
+    Event,
+    Executed,
+    Fill,
+    OrderChanged,
+    PositionChanged,
+    QuoteChanged,
+    Refused,
+    Warned,
+)
 from broker.simulator.session import Session
 
 if TYPE_CHECKING:
@@ -40,7 +51,7 @@ def publish(events: Iterable[Event], sessions: list[Session], exchange: Exchange
                 _push_position(session, exchange, event)
         else:
             owner = _owner(event)
-            for client_id in dict.fromkeys((owner, owner if isinstance(event, Refused) or master is None else master)):
+            for client_id in dict.fromkeys((owner, owner if isinstance(event, Refused | Warned) or master is None else master)):
                 if client_id in by_client:
                     _tell(by_client[client_id], event, exchange, now, fills)
     if touched:
@@ -53,7 +64,7 @@ def _owner(event: Event) -> int | None:
         return event.order.request.client_id
     if isinstance(event, Executed | Corrected):
         return event.fill.client_id
-    return event.client_id if isinstance(event, CommissionCharged | Refused) else None
+    return event.client_id if isinstance(event, CommissionCharged | Refused | Warned) else None
 
 
 def _tell(session: Session, event: Event, exchange: Exchange, now: datetime, fills: dict[str, Fill]) -> None:
@@ -69,7 +80,7 @@ def _tell(session: Session, event: Event, exchange: Exchange, now: datetime, fil
     elif isinstance(event, CommissionCharged):
         about = fills.get(event.exec_id)
         session.say(CommissionReport(event, about.order_id if about else 0, about.order_ref if about else ""))
-    elif isinstance(event, Refused):
+    elif isinstance(event, Refused | Warned):
         known = exchange.book.orders.get((event.client_id, event.order_id))
         session.say(OrderError(event.order_id, event.code, event.text, now, order_ref=known.request.order_ref if known else ""))
 

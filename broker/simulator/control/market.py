@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from broker.simulator.control.registry import COMMANDS, CommandProblem, Words, command, con_id_of, decimal_of
+from broker.simulator.hours import CLOSE, OPEN
 from broker.simulator.scenarios import BUILDERS
 
 if TYPE_CHECKING:
@@ -50,6 +51,29 @@ def _cancel_delay(server: SimulatedGateway, words: Words) -> str:
     """From here on a cancel is confirmed after so many steps of the market; the order is PendingCancel meanwhile and can still fill."""
     with server.core.turn():
         server.core.change("set_cancel_delay", steps=max(0, int(words[0])))
+    return words[0]
+
+
+@command("auction open|close [SYMBOL]")
+def _auction(server: SimulatedGateway, words: Words) -> str:
+    """The opening or closing auction now, of one instrument or of all that have orders waiting for it; the answer counts executions."""
+    which = words[0]
+    if which not in (OPEN, CLOSE):
+        raise CommandProblem("an auction is that of the open or of the close")
+    con_id = con_id_of(server, words[1]) if words[1:] else 0
+    before = server.exchange.exec_count
+    with server.core.turn():
+        server.core.change("auction", which=which, instrument=con_id)
+    return f"{which} {server.exchange.exec_count - before}"
+
+
+@command("fok-answer cancelled|inactive")
+def _fok_answer(server: SimulatedGateway, words: Words) -> str:
+    """How a FOK that could not be filled is told from here on: PendingCancel and Cancelled, or Inactive; never with a code."""
+    if words[0] not in ("cancelled", "inactive"):
+        raise CommandProblem("a FOK ends as cancelled or as inactive")
+    with server.core.turn():
+        server.core.change("set_kill_answer", inactive=words[0] == "inactive")
     return words[0]
 
 

@@ -19,13 +19,14 @@ NO_FUND_FIELDS = 17
 
 @dataclass(frozen=True)
 class ContractDetails(Answer):
-    """contractDetails; `trading_hours` is IB's text for the coming days, `min_tick` the finest step of the market rule."""
+    """contractDetails; the hours are IB's texts for the coming days, `min_tick` the finest step of the market rule."""
 
     ID = 10
     req_id: int
     instrument: Instrument
     min_tick: Decimal
     trading_hours: str
+    liquid_hours: str = ""
 
     def fields(self, version: int) -> list[str]:
         return ["10", *(["8"] if version < 164 else []), *self._contract(version), *self._description(), *self._tail(version)]
@@ -44,7 +45,7 @@ class ContractDetails(Answer):
         return [
             item.order_types, ",".join(self._exchanges()), "1", str(item.under_con_id), escaped(item.long_name), item.primary_exchange,
             month,
-            item.industry, "", "", item.time_zone, self.trading_hours, self.trading_hours, "", "0", "0",
+            item.industry, "", "", item.time_zone, self.trading_hours, self.liquid_hours, "", "0", "0",
         ]  # fmt: skip
 
     def _exchanges(self) -> list[str]:

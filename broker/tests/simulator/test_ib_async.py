@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from ib_async import (
     IB,
-    ComboLeg,
     Contract,
     ExecutionFilter,
     LimitOrder,
     MarketOrder,
     Option,
-    Order,
-    OrderComboLeg,
-    PriceCondition,
     Stock,
     StopOrder,
-    TagValue,
-    TimeCondition,
 )
 
 from broker.simulator.server import SimulatedGateway
@@ -282,59 +274,3 @@ async def test_32_clients_and_no_more(gateway: SimulatedGateway) -> None:
         await IB().connectAsync("127.0.0.1", gateway.port, clientId=99, timeout=0.3)
     for ib in clients:
         ib.disconnect()
-
-
-async def test_orders_with_every_attribute_are_read_and_echoed(tmp_path: Path) -> None:
-    """Orders whose frames branch: conditions, algorithms, scale, hedge, delta-neutral, pegged types, combinations."""
-    conditions = [
-        PriceCondition(1, conjunction="o", isMore=True, price=50, conId=265598, exch="SMART"),
-        TimeCondition(3, time="20300101 00:00:00"),
-    ]
-    special = [
-        LimitOrder("BUY", 1, 100, account=FIRST, conditions=conditions, conditionsIgnoreRth=True),
-        LimitOrder("BUY", 1, 100, account=FIRST, algoStrategy="Adaptive", algoParams=[TagValue("adaptivePriority", "Normal")]),
-        LimitOrder(
-            "BUY", 1, 100, account=FIRST, scaleInitLevelSize=1, scaleSubsLevelSize=1, scalePriceIncrement=0.5, scaleRandomPercent=True
-        ),
-        LimitOrder("BUY", 1, 100, account=FIRST, hedgeType="D", hedgeParam="0.5"),
-        LimitOrder("BUY", 1, 100, account=FIRST, deltaNeutralOrderType="LMT", deltaNeutralAuxPrice=3.0, deltaNeutralConId=4),
-        LimitOrder("BUY", 1, 100, account=FIRST, discretionaryAmt=0.1, minQty=1, displaySize=1, orderMiscOptions=[TagValue("a", "b")]),
-    ]
-    unsupported = [
-        Order(action="BUY", totalQuantity=1, orderType="PEG BENCH", account=FIRST, referenceContractId=4391, peggedChangeAmount=1.0),
-        Order(
-            action="BUY", totalQuantity=1, orderType="PEG BEST", account=FIRST, competeAgainstBestOffset=float("inf"), midOffsetAtWhole=1.0
-        ),
-        Order(action="BUY", totalQuantity=1, orderType="PEG MID", account=FIRST, midOffsetAtWhole=1.0, midOffsetAtHalf=1.0),
-        Order(action="BUY", totalQuantity=1, orderType="TRAIL", account=FIRST, trailingPercent=1.0),
-    ]
-    ledger = tmp_path / "ledger.jsonl"
-    async with running_gateway(ledger=ledger) as gateway, connected(gateway.port) as ib:
-        heard = errors_of(ib)
-        trades = [await place(ib, order) for order in special]
-        assert [trade.orderStatus.status for trade in trades] == ["Submitted"] * len(special)
-        async with connected(gateway.port, 18) as other:
-            echoed = {trade.order.permId: trade.order for trade in await other.reqAllOpenOrdersAsync()}
-        first, algorithm, scaled, hedged, neutral, plain = (echoed[trade.order.permId] for trade in trades)
-        assert [(one.price if one.condType == 1 else one.time) for one in first.conditions] == [50.0, "20300101 00:00:00"]
-        assert first.conditionsIgnoreRth is True and algorithm.algoParams == [TagValue("adaptivePriority", "Normal")]
-        assert (scaled.scalePriceIncrement, scaled.scaleRandomPercent, hedged.hedgeParam) == (0.5, True, "0.5")
-        assert (neutral.deltaNeutralOrderType, neutral.deltaNeutralConId, plain.displaySize, plain.minQty) == ("LMT", 4, 1, 1)
-        refused = [await place(ib, order) for order in unsupported]
-        assert heard[-4:] == [(trade.order.orderId, 387) for trade in refused]
-        legs = [
-            ComboLeg(conId=265598, ratio=1, action="BUY", exchange="SMART"),
-            ComboLeg(conId=4391, ratio=1, action="SELL", exchange="SMART"),
-        ]
-        bag = Contract(secType="BAG", symbol="AAPL", currency="USD", exchange="SMART", comboLegs=legs)
-        combo = LimitOrder("BUY", 1, 1.0, account=FIRST, orderComboLegs=[OrderComboLeg(1.0), OrderComboLeg(2.0)])
-        combo.smartComboRoutingParams = [TagValue("NonGuaranteed", "1")]
-        await place(ib, combo, bag)
-        assert heard[-1] == (combo.orderId, 387)
-        for order in special:
-            ib.cancelOrder(order)
-        await until(ib, lambda: all(trade.orderStatus.status == "Cancelled" for trade in trades))
-        assert len(await ib.reqCompletedOrdersAsync(apiOnly=False)) == len(special)
-        assert 320 not in {code for _, code in heard}
-    kinds = [json.loads(line)["message"] for line in ledger.read_text().splitlines() if json.loads(line)["kind"] == "in"]
-    assert kinds.count("placeOrder") == len(special) + len(unsupported) + 1

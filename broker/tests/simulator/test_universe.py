@@ -27,8 +27,8 @@ def test_universe_has_every_kind_and_no_id_twice() -> None:
     kinds = Counter(one.sec_type for one in universe.values())
     assert kinds["STK"] == len(STOCKS) + len(ETFS) > 50
     assert kinds["CASH"] == len(FX_PAIRS)
-    assert kinds["FUT"] == 2 * len(FUTURES)
-    assert kinds["OPT"] == sum(2 * 2 * len(strikes) for _, strikes, _, _ in OPTION_SERIES)
+    assert kinds["FUT"] == 3 * len(FUTURES)
+    assert kinds["OPT"] == sum(3 * 2 * len(strikes) for _, strikes, _, _ in OPTION_SERIES)
     assert sum(kinds.values()) == len(universe)
     assert (universe[AAPL].symbol, universe[MSFT].symbol, universe[SPY].stock_type) == ("AAPL", "MSFT", "ETF")
 
@@ -37,10 +37,10 @@ def test_derivatives_expire_ahead_on_weekdays_whatever_the_day() -> None:
     for today in (TODAY + timedelta(days=offset) for offset in range(0, 900, 5)):
         universe = build_universe(today, today)
         expiring = [one for one in universe.values() if one.expiry]
-        assert len(expiring) == 2 * len(FUTURES) + 40
+        assert len(expiring) == 3 * len(FUTURES) + 60
         for one in expiring:
             expiry = date.fromisoformat(one.expiry)
-            assert today <= expiry < today + timedelta(days=200), (today, one.local_symbol)
+            assert today <= expiry < today + timedelta(days=300), (today, one.local_symbol)
             assert expiry.weekday() < 5, (today, one.local_symbol)
         assert len(universe) == len({one.local_symbol for one in universe.values()}), today
 
@@ -94,11 +94,11 @@ def test_contract_is_found_by_description_and_may_be_ambiguous(exchange: Exchang
     assert [one.con_id for one in exchange.find(symbol="EUR", sec_type="CASH", exchange="IDEALPRO", currency="USD")] == [EURUSD]
     assert exchange.find(symbol="AAPL", sec_type="STK", currency="EUR") == []
     assert exchange.find(symbol="NOSUCH") == exchange.find() == []
-    assert len(exchange.find(symbol="ES", sec_type="FUT")) == 2
+    assert len(exchange.find(symbol="ES", sec_type="FUT")) == 3
     (december,) = exchange.find(symbol="ES", sec_type="FUT", expiry="202612")
     assert (december.local_symbol, december.expiry, december.multiplier) == ("ESZ6", "20261218", 50)
     calls = exchange.find(symbol="SPY", sec_type="OPT", right="CALL", strike=Decimal("650.0"))
-    assert [one.expiry for one in calls] == ["20261120", "20261218"]
+    assert [one.expiry for one in calls] == ["20261120", "20261218", "20270115"]
     assert {one.under_con_id for one in calls} == {SPY}
 
 
