@@ -132,6 +132,11 @@ class LimitsView:
         return [row for group in self.groups for row in group.rows]
 
     @property
+    def first(self) -> str:
+        """The code of the first that asks for a look; empty where none does."""
+        return next((row.code for level in ("bad", "unknown", "warn") for row in self.rows if row.level == level), "")
+
+    @property
     def reached(self) -> int:
         return sum(row.level == "bad" for row in self.rows)
 

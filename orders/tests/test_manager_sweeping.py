@@ -35,7 +35,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def wire() -> Iterator[Wire]:
     desk = Wire()
-    make_limit("MAX_OPEN_ORDERS", "1000")
+    for rule in ("MAX_OPEN_ORDERS", "MAX_USER_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+        make_limit(rule, "1000")
     yield desk
     assert replay.differences() == []
     assert replay.verify_chain() is None

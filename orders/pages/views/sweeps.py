@@ -232,8 +232,8 @@ def trading(request: HttpRequest) -> HttpResponse:
     context = {
         "problems": problems,
         "whose": whose,
-        "state": now.name,
-        "states": [(state.name, _STATE_WORDS[state]()) for state in states],
+        "state": _word(now),
+        "states": [(state.name, _word(state), _STATE_WORDS[state]()) for state in states],
         "chosen": asked.get("state", "") or (states[0].name if states else ""),
         "releases": now is not TradingState.ACTIVE,
         "reason": reason,
@@ -247,6 +247,10 @@ _STATE_WORDS = {
     TradingState.REDUCE_ONLY: lambda: _("Orders that open or add to a position are refused; working orders stay."),
     TradingState.HALTED: lambda: _("Nothing but cancels goes out; working orders stay until they are cancelled."),
 }
+
+
+def _word(state: TradingState) -> str:
+    return {TradingState.ACTIVE: _("ACTIVE"), TradingState.REDUCE_ONLY: _("REDUCE ONLY"), TradingState.HALTED: _("HALTED")}[state]
 
 
 def _may(user: Any, whose: Target, state: TradingState, now: TradingState) -> bool:

@@ -32,7 +32,7 @@ SWITCHES = frozenset(_SWITCHES)
 _AFTER: dict[str, str | Promise] = {
     "fraction": gettext_lazy("through the market"),
     "units": "",
-    "seconds": gettext_lazy("s"),
+    "seconds": "",
     "orders": "",
     "messages": "",
 }
@@ -51,6 +51,8 @@ def value_words(code: str, value: Decimal | None) -> str:
         return quantity(value.normalize())
     if words := _SWITCHES.get(rule):
         return str(words[min(int(value), len(words) - 1)])
+    if RULES[rule].unit == "seconds":
+        return f"{quantity(round(value, 1 if value < 10 else 0).normalize())} s"
     if is_share(RULES[rule].unit):
         return f"{quantity(round(value * 100, 2).normalize())} %"
     return quantity(round(value, 2).normalize())
