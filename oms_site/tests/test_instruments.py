@@ -82,15 +82,9 @@ def test_an_option_is_picked_by_expiry_strike_and_right(page: Page, desk: Desk) 
     expiries = dialog.locator("#id_pick_expiry")
     expect(expiries).to_be_visible()
     expiries.select_option(index=1)
-<<<<<<< HEAD
-    expect(dialog.locator("tr.near")).to_be_visible()
-    strike = dialog.locator("tr.near th").inner_text()
-    dialog.locator("tr.near").get_by_role("link", name=f"Call {strike}").click()
-=======
     row = dialog.locator(".strikes tbody tr").first
     expect(row).to_be_visible()
     row.get_by_role("link", name="Call").click()
->>>>>>> main
     expect(dialog).to_be_hidden()
     expect(page.locator("#id_symbol")).to_have_value(re.compile(r"^AAPL .*C"))
     expect(page.locator("#ticket-panel")).to_contain_text("100")
