@@ -99,12 +99,16 @@ def readable(text: str) -> str:
     return " ".join(inert(re.sub(r"<br ?/?>", " ", text)).split())
 
 
+_ZONES = {"HKT": "Asia/Hong_Kong", "JST": "Asia/Tokyo", "SGT": "Asia/Singapore", "EDT": "America/New_York", "CDT": "America/Chicago",
+          "PDT": "America/Los_Angeles", "BST": "Europe/London", "China Standard Time": "Asia/Shanghai"}  # fmt: skip
+
+
 def moment(text: str) -> datetime | None:
     """A time of IB's ("20260413 15:27:04 US/Eastern", epoch seconds, or naive, which today's gateways mean as UTC) in UTC, or None."""
     if not text:
         return None
     try:
-        parsed = parseIBDatetime(text)
+        parsed = parseIBDatetime(_in_a_known_zone(text))
     except Exception:  # noqa: BLE001 - an unknown zone or spelling: the time is left out, the fact stays
         return None
     if not isinstance(parsed, datetime):
@@ -112,8 +116,10 @@ def moment(text: str) -> datetime | None:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-_ZONES = {"HKT": "Asia/Hong_Kong", "JST": "Asia/Tokyo", "SGT": "Asia/Singapore", "EDT": "America/New_York", "CDT": "America/Chicago",
-          "PDT": "America/Los_Angeles", "BST": "Europe/London", "China Standard Time": "Asia/Shanghai"}  # fmt: skip
+def _in_a_known_zone(text: str) -> str:
+    day, _, rest = text.partition(" ")
+    hour, _, zone = rest.partition(" ")
+    return f"{day} {hour} {_ZONES[zone]}" if zone in _ZONES else text
 
 
 def execution_time(text: str, heard_at: datetime) -> str:
@@ -121,9 +127,7 @@ def execution_time(text: str, heard_at: datetime) -> str:
 
     A fill is not lost for the sake of its time: where that cannot be read, it is the moment at which it was heard.
     """
-    day, _, rest = text.partition(" ")
-    hour, _, zone = rest.partition(" ")
-    text = f"{day} {hour} {_ZONES[zone]}" if zone in _ZONES else text
+    text = _in_a_known_zone(text)
     if len(text) != 8 and moment(text) is not None:
         return text
     log.warning("The time of an execution cannot be read: %s", inert(text[:100]))
@@ -287,8 +291,16 @@ def _prices(order: Order, order_type: OrderType) -> dict[str, Decimal | None] | 
             return None
         prices |= {"stop_price": number(order.trailStopPrice) or None, **distance}
         if order_type is OrderType.TRAIL_LIMIT:
-            prices["limit_offset"] = number(order.lmtPriceOffset)
+            prices["limit_offset"] = _offset(order, prices["stop_price"], limit_price)
     return prices
+
+
+def _offset(order: Order, stop: Decimal | None, limit: Decimal | None) -> Decimal | None:
+    """The distance of the limit from the stop of a TRAIL LIMIT; of one that was given a limit instead it follows from the two prices."""
+    offset = number(order.lmtPriceOffset)
+    if offset is not None or stop is None or not limit:
+        return offset
+    return stop - limit if order.action == "SELL" else limit - stop
 
 
 def _trigger_method(value: int) -> TriggerMethod:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from orders.models import Contract, MarketRule
+from orders.models import Contract, MarketRule, Quote
 from orders.rules.commands import ContractSpec
+from orders.rules.offering import Offer, offered
 from orders.rules.pricing import PriceRule, price_rule
-from orders.rules.terms import OrderType
+from orders.rules.terms import OrderTerms, OrderType
 
 # Indices are only quoted, combinations need legs, and a continuous future is data (IB: order the real one).
 NOT_TRADEABLE = frozenset({"IND", "BAG", "CONTFUT", "NEWS"})
@@ -41,6 +42,20 @@ def ticks(contract: Contract) -> PriceRule | None:
     return price_rule(route(contract), contract.valid_exchanges, ids, rules, contract.min_tick)
 
 
+def offer(contract: Contract) -> Offer:
+    """Which types, times in force and attributes the broker lists for the contract; everything where it lists none."""
+    return offered(contract.order_types)
+
+
 def offers(contract: Contract, order_type: OrderType) -> bool:
-    """Whether the broker lists the order type for the contract (ContractDetails.orderTypes spells "STPLMT"); True where it lists none."""
-    return not contract.order_types or order_type.value.replace(" ", "") in contract.order_types
+    """Whether the broker lists the order type for the contract; True where it lists none."""
+    return not offer(contract).order_types[order_type]
+
+
+def price_level(contract: Contract, terms: OrderTerms) -> Decimal | None:
+    """About where the order's prices lie, to know the tick there: its own, or the newest the contract was quoted at; None where unknown."""
+    own = terms.stop_price if terms.stop_price is not None else terms.limit_price
+    if own is not None:
+        return own
+    row = Quote.objects.filter(contract=contract).values_list("last", "bid", "ask", "close").first()
+    return next((price for price in row or () if price is not None and price > 0), None)

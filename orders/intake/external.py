@@ -27,6 +27,8 @@ def take_open_order(work: Work, report: OpenOrderReported) -> None:
     if report.warning_text:
         change.fields["status_text"] = clip(report.warning_text, 500)
     _finish(work, change)
+    if report.terms is not None:
+        said.keep_trailing_stop(change, report.terms)
 
 
 def take_completed(work: Work, report: OrderCompleted) -> None:

@@ -40,6 +40,8 @@ def take_open_order(work: Work, report: OpenOrderReported) -> None:
     if report.warning_text and change.status not in TERMINAL:
         change.fields["status_text"] = clip(report.warning_text, 500)
     change.write()
+    if report.terms is not None:
+        said.keep_trailing_stop(change, report.terms)
 
 
 def take_completed(work: Work, report: OrderCompleted) -> None:

@@ -1,7 +1,7 @@
 """What a report says of an order, ours or placed elsewhere: its word under one of its perm ids, its terms, and how it ended.
 
 The rule it keeps: the order's terms are those that the broker acknowledged; what was asked for lives in the open MODIFY until an openOrder
-carries it.
+carries it. Where a trailing stop stands is no term: it moves with the market.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import Any
 
 from orders.intake import executions, names, status
 from orders.intake.work import Change, clip, stored
+from orders.models import TrailingStop
 from orders.models.book import Source
-from orders.rules.lifecycle import Evidence, OrderStatus
+from orders.rules.echo import as_asked, carries, trailing_price
+from orders.rules.lifecycle import TERMINAL, Evidence, OrderStatus
 from orders.rules.reports import OpenOrderReported, OrderCompleted, OrderStatusReported, Question
 from orders.rules.terms import CommandKind, CommandState, OrderTerms, plain, term_columns, terms_from_json
 
@@ -24,7 +26,7 @@ def evidence(report: Told) -> dict[str, Any]:
     return {"word": report.word, "perm_id": report.key.perm_id}
 
 
-def hear(change: Change, report: Told, why_held: str = "") -> None:
+def hear(change: Change, report: Told, why_held: str | None = None) -> None:
     """Takes the report's names and its word. The end of one perm id is not the end of an order that lives under another."""
     status.heard(change)
     row = names.record(change, report.key)
@@ -59,12 +61,16 @@ def _is_rejection(report: OrderCompleted) -> bool:
     return report.word == "Inactive" or (report.word in ("Cancelled", "ApiCancelled") and "reject" in report.completed_status.lower())
 
 
-def take_terms(change: Change, terms: OrderTerms) -> None:
-    """The broker's terms are the acknowledged ones. A MODIFY is confirmed by terms that equal its own."""
+def take_terms(change: Change, told: OrderTerms) -> None:
+    """The broker's terms are the acknowledged ones. A MODIFY is confirmed by an echo that carries its own."""
     modify = change.claimed(CommandKind.MODIFY)
-    if modify is not None and terms_from_json(modify.terms) == terms:
+    asked = terms_from_json(modify.terms) if modify is not None else None
+    if modify is not None and asked is not None and carries(told, asked, change.now):
         change.settle(modify, CommandState.CONFIRMED)
         change.text = "Changed: "
+    else:
+        asked = _known_terms(change)
+    terms = as_asked(told, asked, change.now) if asked is not None else told
     values = term_values(terms)
     before = {name: change.value(name) for name in values}
     differing = [name for name in values if values[name] != before[name]]
@@ -76,6 +82,25 @@ def take_terms(change: Change, terms: OrderTerms) -> None:
     steps = ", ".join(f"{name.replace('_', ' ')} {_say(before[name])} → {_say(values[name])}" for name in differing)
     change.text = (change.text or "Changed at the broker, not from here (TWS or another client): ") + steps
     executions.judge_quantity(change)
+
+
+def _known_terms(change: Change) -> OrderTerms | None:
+    """The terms that the book holds; None where they are of a kind that we have no word for."""
+    try:
+        return change.order.terms
+    except ValueError:
+        return None
+
+
+def keep_trailing_stop(change: Change, told: OrderTerms) -> None:
+    """Where the stop of a trailing order stands now. A figure: it makes no event, and is written only where it moved."""
+    price, order = trailing_price(told), change.order
+    if price is None or order.pk is None or change.status in TERMINAL:
+        return
+    price = stored(price)
+    if TrailingStop.objects.filter(order=order, price=price).exists():
+        return
+    TrailingStop.objects.update_or_create(order=order, defaults={"price": price, "at": change.now})
 
 
 def term_values(terms: OrderTerms) -> dict[str, Any]:

@@ -97,7 +97,8 @@ class OrderRecord(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["account", "contract"], condition=Q(status__in=sorted(s.value for s in OPEN)), name="order_open"),
-            models.Index(fields=["account", "created_at"], name="order_by_account_and_time"),
+            # Before every order the open ones of its account, its user and its contract are read, and never the whole past.
+            models.Index(fields=["id"], condition=Q(status__in=sorted(s.value for s in OPEN)), name="order_open_by_age"),
         ]
         constraints = [
             models.CheckConstraint(name="order_side_is_a_word", condition=Q(side__in=[s.value for s in Side])),
@@ -140,6 +141,12 @@ class OrderRecord(models.Model):
     @property
     def is_partially_filled(self) -> bool:
         return 0 < self.filled_quantity < self.quantity
+
+    @property
+    def present_stop(self) -> Decimal | None:
+        """Where its stop is now: of a trailing order where the broker last said it stands, of any other where it was asked for."""
+        trailing: TrailingStop | None = getattr(self, "trailing", None)
+        return self.stop_price if trailing is None else trailing.price
 
     @property
     def terms(self) -> OrderTerms:
@@ -247,7 +254,10 @@ class BrokerCommand(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["kind", "id"], condition=Q(state=CommandState.PENDING.value), name="command_pending")]
+        indexes = [
+            models.Index(fields=["kind", "id"], condition=Q(state=CommandState.PENDING.value), name="command_pending"),
+            models.Index(fields=["created_at"], name="command_by_time"),  # how many a minute, how many today
+        ]
         constraints = [
             # At most one open command of a kind per order: a second cancel or change waits for the first to be settled.
             models.UniqueConstraint(

@@ -139,10 +139,12 @@ class Hub:
         moved = await self._read(self._reader.moved)
         clock = [Change(CLOCK, 0)] if beat else []
         news = News(seq, None if flood else tuple(dict.fromkeys([*held, *moved, *clock])))
+        values = News(seq, tuple(moved))  # the quick round, which had the changes, sees no values
         rendered = await self._read(self._reader.values, seq, views_of(fresh)) if fresh else {}
         for view, user in views_of(self._sockets).items():
-            if flood or not (PANELS[view.panel].quick or view in rendered):
-                rendered |= await self._read(self._reader.rendered, news, {view: user})  # one at a time: the quick round is let by
+            if flood or view not in rendered:
+                told = values if PANELS[view.panel].quick and not flood else news
+                rendered |= await self._read(self._reader.rendered, told, {view: user})  # one at a time: the quick round is let by
         tell(self._sockets, rendered, self._clock(), upto=seq, beat=beat)
         for socket in fresh:
             socket.greeted = True

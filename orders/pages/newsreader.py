@@ -18,7 +18,8 @@ from django.db.models import F, Max, Model
 from django.utils import translation
 
 from orders import queries
-from orders.models import Account, AccountValue, Feed, PositionValue, Quote
+from orders.exposure import OPEN_STATUSES
+from orders.models import Account, AccountValue, Feed, PositionValue, Quote, TrailingStop
 from orders.pages.panels import PANELS, VALUES, Changes, Unit, book_seq, render_units
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class NewsReader:
             _Moving(Quote, "quote", "contract_id", None),
             _Moving(AccountValue, "account_value", "account_id", "account_id"),
             _Moving(PositionValue, "position_value", "position_id", "position__account_id"),
+            _Moving(TrailingStop, "trailing", "order_id", "order__account_id"),
         )
 
     def start(self) -> int:
@@ -152,9 +154,16 @@ class NewsReader:
         return self._units(news.seq, ((view, user, changes) for view, user, changes in changed if changes))
 
     def values(self, seq: int, views: Views) -> Rendered:
-        """All units of the views that show values: these may have moved since the page was made, and no seq tells."""
-        moving = (item for item in views.items() if PANELS[item[0].panel].topics & VALUES)
-        return self._units(seq, ((view, user, None) for view, user in moving))
+        """The units of the views that show values: these may have moved since the page was made, and no seq tells.
+
+        Of the orders, which are many, only those whose stop trails.
+        """
+        trailing = set(TrailingStop.objects.filter(order__status__in=OPEN_STATUSES).values_list("order_id", flat=True))
+        moving = [(view, user, PANELS[view.panel]) for view, user in views.items() if PANELS[view.panel].topics & VALUES]
+        return self._units(
+            seq,
+            ((view, user, {"trailing": trailing} if panel.quick else None) for view, user, panel in moving if trailing or not panel.quick),
+        )
 
     def _units(self, seq: int, views: Iterable[tuple[View, AbstractBaseUser, Changes | None]]) -> Rendered:
         now = self._clock()

@@ -28,9 +28,10 @@ from orders import queries
 from orders.models import Account, Book, OrderRecord, Position
 
 # Values that move without an event; they are topics beside those of the feed.
-VALUES = frozenset({"quote", "position_value", "account_value"})
+VALUES = frozenset({"quote", "position_value", "account_value", "trailing"})
 CLOCK = "clock"  # the topic of panels that look different as time goes by
-# The changed rows of each topic. Of an account_value the row is the account, of a position_value the position, of a quote the contract.
+# The changed rows of each topic. Of an account_value the row is the account, of a position_value the position, of a quote the contract,
+# of a trailing stop the order.
 Changes = Mapping[str, Collection[int]]
 Rows = Callable[[AbstractBaseUser, Account | None, str, "set[int] | None", datetime], Iterable[Any]]
 Touched = Callable[[AbstractBaseUser, Account | None, Changes], set[int]]
@@ -146,7 +147,12 @@ def _ids(topic: str) -> Touched:
 
 
 def _families(user: AbstractBaseUser, account: Account | None, changes: Changes) -> set[int]:
-    return queries.family_roots(changes.get("order", ()))
+    return queries.family_roots(_orders(changes))
+
+
+def _orders(changes: Changes) -> set[int]:
+    """Orders that look different: they changed, or their stop moved with the market."""
+    return {*changes.get("order", ()), *changes.get("trailing", ())}
 
 
 def _refusals(user: AbstractBaseUser, account: Account | None, keys: set[int], now: datetime) -> dict[int, str]:
@@ -158,7 +164,7 @@ def _refusals(user: AbstractBaseUser, account: Account | None, keys: set[int], n
 def _positions(user: AbstractBaseUser, account: Account | None, changes: Changes) -> set[int]:
     """A position looks different when its orders (its protection) or its price do."""
     contracts = set(changes.get("quote", ()))
-    if orders := changes.get("order", ()):
+    if orders := _orders(changes):
         contracts |= set(OrderRecord.objects.filter(pk__in=orders).values_list("contract_id", flat=True))
     own = {*changes.get("position", ()), *changes.get("position_value", ())}
     if not own and not contracts:
@@ -183,7 +189,7 @@ PANELS: dict[str, Panel] = {
     for panel in (
         Panel(
             name="orders",  # scope: "working" or "today"
-            topics=frozenset({"order"}),
+            topics=frozenset({"order", "trailing"}),
             rows=lambda user, account, scope, keys, now: queries.order_families(
                 user, account=account, scope=scope or "working", roots=keys, now=now
             ),
@@ -195,7 +201,7 @@ PANELS: dict[str, Panel] = {
         ),
         Panel(
             name="positions",
-            topics=frozenset({"position", "position_value", "order", "quote"}),
+            topics=frozenset({"position", "position_value", "order", "trailing", "quote"}),
             rows=lambda user, account, scope, keys, now: queries.positions(user, account=account, ids=keys, now=now),
             touched=_positions,
             key=attrgetter("id"),
@@ -241,6 +247,19 @@ PANELS: dict[str, Panel] = {
             personal=True,  # one may be the user's own
         ),
         _whole(
+            "state",  # the same as a pill, beside the gateway's
+            {"limit"},
+            lambda user, account, scope, keys, now: [tuple(queries.restraints(user, account))],
+            personal=True,
+        ),
+        _whole(
+            "sweep",  # scope: its number
+            {"sweep", "order", "limit", "gateway"},
+            lambda user, account, scope, keys, now: _one(queries.sweep(user, int(scope), now) if scope.isdecimal() else None),
+            every_account=True,  # it may be about several
+            personal=True,
+        ),
+        _whole(
             "attention",
             {"order", "incident", "position", "execution", CLOCK},  # a stop also expires, and a fill settles, as time goes by
             lambda user, account, scope, keys, now: _one(queries.attention(user, now=now)),
@@ -267,7 +286,7 @@ PANELS: dict[str, Panel] = {
         ),
         _whole(
             "order",  # scope: the client_order_id
-            {"order", "execution", "incident"},
+            {"order", "trailing", "execution", "incident"},
             lambda user, account, scope, keys, now: _one(queries.order_detail(user, scope, now=now)),
         ),
         _whole(

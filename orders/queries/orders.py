@@ -22,8 +22,9 @@ from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.marks import LEGS, SIDE_CSS, Mark, order_mark
 from orders.queries.show import NOTHING, Moment, Ticks, age, initials, quantity
 from orders.queries.unknown import evidence, is_lost
+from orders.rules.holding import STOP_TYPES
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
-from orders.rules.terms import CommandKind, OrderType, Role, Side, plain
+from orders.rules.terms import CommandKind, Role, Side, plain, terms_from_json
 from orders.trading_day import trading_day
 
 
@@ -111,7 +112,7 @@ class Context:
         return {command.kind: command for command in self.commands.get(order.pk, ()) if command.is_open}
 
 
-ROW_RELATIONS = ("account", "contract", "created_by", "oca_group")
+ROW_RELATIONS = ("account", "contract", "created_by", "oca_group", "trailing")
 
 
 def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str = "") -> OrderRow:
@@ -176,9 +177,30 @@ def _may_change(order: OrderRecord) -> bool:
 
 
 def terms_price(order: OrderRecord, ticks: Ticks) -> str:
-    """The price or prices its type has: "512.40", "158.00 / 157.50" (stop, then limit), "–" for a market order."""
-    given = [ticks.price(order.contract, value) for value in (order.stop_price, order.limit_price) if value is not None]
+    """The price or prices its type has: "512.40", "158.00 / 157.50" (stop, then limit), "–" for a market order.
+
+    Of a trailing order where its stop stands now and at what distance it follows: "158.00 (2 %)", and the limit that goes with it.
+    """
+    return _prices(order, order.present_stop, order, ticks)
+
+
+def _prices(order: OrderRecord, stop: Decimal | None, terms: Any, ticks: Ticks) -> str:
+    """The prices of these terms (an order's, or those asked of it), with the stop at `stop`."""
+    contract, limit = order.contract, terms.limit_price
+    if terms.limit_offset is not None and stop is not None:
+        limit = stop + terms.limit_offset * Side(order.side).sign
+    given = [ticks.price(contract, value) for value in (stop, limit) if value is not None]
+    distance = _distance(terms)
+    if distance:
+        given[:1] = [f"{given[0]} ({distance})" if given else distance]
     return " / ".join(given) or NOTHING
+
+
+def _distance(terms: Any) -> str:
+    """How far a trailing stop stays behind the market: "1.5", "2 %"; "" for any other order."""
+    if terms.trail_percent is not None:
+        return f"{plain(terms.trail_percent)} %"
+    return plain(terms.trail_amount) if terms.trail_amount is not None else ""
 
 
 def terms_words(order: OrderRecord, ticks: Ticks) -> str:
@@ -191,8 +213,9 @@ def terms_words(order: OrderRecord, ticks: Ticks) -> str:
 def _next_price(order: OrderRecord, change: BrokerCommand | None, ticks: Ticks) -> str:
     if change is None or not change.terms:
         return ""
-    asked = [Decimal(str(value)) for value in (change.terms.get("stop_price"), change.terms.get("limit_price")) if value is not None]
-    text = " / ".join(ticks.price(order.contract, value) for value in asked)
+    asked = terms_from_json(change.terms)
+    stop = order.present_stop if asked.order_type.trails and asked.stop_price == order.stop_price else asked.stop_price
+    text = _prices(order, stop, asked, ticks)
     return text if text != terms_price(order, ticks) else ""
 
 
@@ -301,7 +324,7 @@ def family(root: int, orders: Sequence[OrderRecord], context: Context) -> Family
 
 def _exit_rank(order: OrderRecord) -> int:
     """Target above stop, as on a price ladder of a long position."""
-    return 1 if order.role == Role.STOP_LOSS or order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT) else 0
+    return 1 if order.role == Role.STOP_LOSS or order.order_type in STOP_TYPES else 0
 
 
 __all__ = [

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from orders.rules.echo import carries
 from orders.rules.reports import (
     AccountsReported,
     CommissionReported,
@@ -158,7 +159,7 @@ def _unchanged(view: BookView, snapshot: Snapshot) -> list[Report]:
             for report in snapshot.reports
             if isinstance(report, OpenOrderReported) and _Names([report.key], snapshot.client_id).of(order)
         ]
-        if listed and change.terms not in listed and None not in listed:
+        if listed and not any(terms is None or carries(terms, change.terms, snapshot.taken_at) for terms in listed):
             found.append(TermsUnchanged(order.client_order_id, change.command_id, snapshot.taken_at))
     return found
 

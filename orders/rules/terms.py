@@ -131,6 +131,10 @@ class Role(StrEnum):
     EXTERNAL = "external"
 
 
+EXITS = frozenset({Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP})
+"""The members of a pair of exits."""
+
+
 class BookKind(StrEnum):
     """The kind of gateway a book is bound to at its first connect."""
 
@@ -204,6 +208,12 @@ class OrderTerms:
     display_size: Decimal | None = None  # iceberg: how much of it the market sees
     trigger_method: TriggerMethod = TriggerMethod.DEFAULT
     adaptive: AdaptivePriority = AdaptivePriority.NONE
+
+    def __post_init__(self) -> None:
+        """Moments are whole seconds, as IB writes them: what comes back must equal what was sent."""
+        for name in ("good_till", "good_after"):
+            if (moment := getattr(self, name)) is not None:
+                object.__setattr__(self, name, moment.replace(microsecond=0))
 
 
 TERM_NAMES = tuple(field.name for field in fields(OrderTerms))

@@ -106,10 +106,10 @@ def test_one_key_is_one_order_and_a_second_press_finds_nothing_to_send(wire: Wir
 
 
 def test_a_bracket_goes_again_whole(wire: Wire) -> None:
-    old = wire.bracket()
-    lose(wire, *old)
-    new = again(wire, old[2])
-    assert [order.resend_of_id for order in new] == [order.pk for order in old]
+    entry, target, stop = wire.bracket()
+    lose(wire, entry, target, stop)
+    new = again(wire, stop)
+    assert [order.resend_of_id for order in new] == [entry.pk, stop.pk, target.pk]
     assert [order.parent_id for order in new] == [None, new[0].pk, new[0].pk]
     [unit] = wire.send()
     assert [(frame.client_order_id, frame.transmit) for frame in unit.frames] == [

@@ -9,7 +9,7 @@ import pytest
 
 from orders import queries
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import CommandKind, CommandState
+from orders.rules.terms import CommandKind, CommandState, terms_to_json
 from orders.tests import factories
 from orders.tests.seats import Seats, take_seats
 
@@ -91,7 +91,7 @@ def test_intent_stands_beside_the_status(seats: Seats) -> None:
 
 def test_a_change_shows_the_price_asked_for(seats: Seats) -> None:
     order = seats.order()
-    seats.command(order, CommandKind.MODIFY, terms={"limit_price": "99.60", "stop_price": None})
+    seats.command(order, CommandKind.MODIFY, terms={**terms_to_json(order.terms), "limit_price": "99.60"})
     (row,) = queries.order_families(seats.trader)[0].rows
     assert (row.price, row.next_price, str(row.mark.word)) == ("99.50", "99.60", "CHANGE ASKED")
     assert row.can_cancel
