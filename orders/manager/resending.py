@@ -7,6 +7,7 @@ transaction, so that the two never count together; and the new one goes through 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,8 @@ from orders.manager.changing import refuse_stranger
 from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
 from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import NOT_AT_THE_BROKER, OrderStatus
-from orders.rules.terms import OcaType, Role, Side
+from orders.rules.offering import check_terms
+from orders.rules.terms import OcaType, OrderTerms, Role, Side
 
 
 def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[OrderRecord]:
@@ -32,7 +34,7 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
     if not reason.strip():
         raise Refused("REASON", "Say what you saw at the broker.", field="reason")
     unit = lost_unit(order)
-    lost_terms = [replace(member.terms, quantity=member.remaining_quantity) for member in unit]
+    lost_terms = [as_of_now(replace(member.terms, quantity=member.remaining_quantity), b.now) for member in unit]
     for member in unit:
         tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
     if unit[0].role == Role.CLOSE:
@@ -46,6 +48,19 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
         draft.order.resend_of = member
     check_unit(b, placing, drafts)
     return write_unit(b, placing, drafts, oca_type=_oca_type(unit), **_rule(drafts))
+
+
+def as_of_now(terms: OrderTerms, now: datetime) -> OrderTerms:
+    """The terms without a beginning that has passed (it would be live by now), and whole where the rest is no more than was shown.
+
+    Raises `TicketError` where its end has passed too.
+    """
+    if terms.good_after is not None and terms.good_after <= now:
+        terms = replace(terms, good_after=None)
+    if terms.display_size is not None and terms.display_size >= terms.quantity:
+        terms = replace(terms, display_size=None)
+    check_terms(terms, now)
+    return terms
 
 
 def lost_unit(order: OrderRecord) -> list[OrderRecord]:
