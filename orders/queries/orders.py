@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -24,7 +25,7 @@ from orders.queries.show import NOTHING, Moment, Ticks, age, initials, quantity
 from orders.queries.unknown import evidence, is_lost
 from orders.rules.holding import STOP_TYPES
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
-from orders.rules.terms import CommandKind, Role, Side, plain, terms_from_json
+from orders.rules.terms import CommandKind, Role, Side, plain
 from orders.trading_day import trading_day
 
 
@@ -213,8 +214,10 @@ def terms_words(order: OrderRecord, ticks: Ticks) -> str:
 def _next_price(order: OrderRecord, change: BrokerCommand | None, ticks: Ticks) -> str:
     if change is None or not change.terms:
         return ""
-    asked = terms_from_json(change.terms)
-    stop = order.present_stop if asked.order_type.trails and asked.stop_price == order.stop_price else asked.stop_price
+    names = ("limit_price", "stop_price", "trail_amount", "trail_percent", "limit_offset")
+    asked = SimpleNamespace(**{name: None if (value := change.terms.get(name)) is None else Decimal(str(value)) for name in names})
+    stays = _distance(asked) and asked.stop_price == order.stop_price
+    stop = order.present_stop if stays else asked.stop_price
     text = _prices(order, stop, asked, ticks)
     return text if text != terms_price(order, ticks) else ""
 
