@@ -18,16 +18,17 @@ from django.db import Error as DatabaseError
 
 from orders import contracts
 from orders.book import OpenBook
-from orders.grounds import Grounds, limits_for, market_from, number
-from orders.models import Account, AccountValue, Book, Contract, OrderRecord, Quote
+from orders.grounds import Grounds, limits_for, market_from
+from orders.models import Account, Book, Contract, Quote
 from orders.models.reading import the_one
 from orders.proposals import Asked, Draft, count_traffic, facts_of, propose, shared, standing
 from orders.queries.access import tradable_accounts
+from orders.queries.values import exchange_rate
 from orders.rules.limits import RULES, Breach, Limits, Market, Proposal, Reading, Rule, readings
 from orders.rules.offering import distances
 from orders.rules.pricing import check_distance, check_price, check_quantity
 from orders.rules.terms import BookKind, OrderTerms, OrderType, Role, Side
-from orders.rules.tickets import TicketError
+from orders.rules.tickets import TicketError, pair_field
 
 __all__ = [
     "Draft",
@@ -124,7 +125,7 @@ def breaches(
         grounds = _grounds(asked, user, b.now, b.row.kind)
         for draft, reading in _readings(grounds, asked):
             if (breach := reading.breach) is not None:
-                found.append(breach if draft.is_change else in_ticket(draft.order, breach))
+                found.append(breach if draft.is_change else in_ticket(draft, breach))
     except DatabaseError:
         raise
     except Exception:
@@ -146,15 +147,13 @@ def _readings(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Iterato
             yield draft, reading
 
 
-def in_ticket(order: OrderRecord, breach: Breach) -> Breach:
-    """The breach with the name that its field has in the ticket: the exits' prices are asked for under names of their own."""
-    if order.parent is not None:
-        names = {"limit_price": "take_profit_price", "stop_price": "stop_loss_price"}
-    elif order.role == Role.TAKE_PROFIT:
-        names = {"limit_price": "target_price"}
-    else:
+def in_ticket(draft: Draft, breach: Breach) -> Breach:
+    """The breach with the name that its field has in the ticket, where exits are asked for in pairs."""
+    if not draft.pair or not breach.field:
         return breach
-    return replace(breach, field=names.get(breach.field, breach.field))
+    names = {Role.TAKE_PROFIT: {"limit_price": "target_price"}, Role.STOP_LOSS: {"limit_price": "stop_limit_price"}}
+    field = names.get(Role(draft.order.role), {}).get(breach.field, breach.field)
+    return replace(breach, field=pair_field(draft.pair, field))
 
 
 # --- how much of the limits is used -------------------------------------------------------------------------------------------------------
@@ -243,18 +242,6 @@ def warnings(drafts: Sequence[Draft], user: Any, now: datetime) -> list[str]:
 
 
 # --- single facts ------------------------------------------------------------------------------------------------------------------------
-
-
-def exchange_rate(account: Account, currency: str) -> Decimal | None:
-    """How much of the account's base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""
-    if currency and currency == account.base_currency:
-        return Decimal(1)
-    rate = _value(account, "ExchangeRate", currency)
-    return rate if rate is not None and rate > 0 else None
-
-
-def _value(account: Account, name: str, currency: str) -> Decimal | None:
-    return number(the_one(AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True)))
 
 
 def market_of(contract: Contract, now: datetime) -> Market | None:

@@ -205,21 +205,21 @@ def judge_quantity(change: Change, *, correction: bool = False) -> None:
 def judge_exits(change: Change) -> None:
     """Exits that shut each other out and together filled more than there was to exit: both legs of a pair filled, and a position turned.
 
-    An OCA group exits as much as its largest member, a bracket's children as much as their entry has filled. The broker cancels siblings,
+    An OCA group exits as much as its largest member, all exits of an entry together as much as it has filled. The broker cancels siblings,
     and does not promise that it is in time; nothing is traded here to make up for it.
     """
     order = change.order
+    bounds: list[tuple[list[OrderRecord], Decimal]] = []
     if order.oca_group_id is not None:
         members = list(OrderRecord.objects.filter(oca_group_id=order.oca_group_id))
-        most = max(max(row.quantity, _first_quantity(row)) for row in members)
-    elif order.parent_id is not None and order.parent is not None:
-        members = list(OrderRecord.objects.filter(parent_id=order.parent_id))
-        most = order.parent.filled_quantity
-    else:
-        return
-    exited = sum((row.filled_quantity for row in members if row.pk != order.pk), change.value("filled_quantity"))
-    if exited > most:
-        change.incident("exits_overfilled", f"Exits filled {plain(exited)} where there were {plain(most)} to exit.")
+        bounds.append((members, max(max(row.quantity, _first_quantity(row)) for row in members)))
+    if order.parent_id is not None and order.parent is not None:
+        bounds.append((list(OrderRecord.objects.filter(parent_id=order.parent_id)), order.parent.filled_quantity))
+    for members, most in bounds:
+        exited = sum((row.filled_quantity for row in members if row.pk != order.pk), change.value("filled_quantity"))
+        if exited > most:
+            change.incident("exits_overfilled", f"Exits filled {plain(exited)} where there were {plain(most)} to exit.")
+            return
 
 
 def _first_quantity(order: OrderRecord) -> Decimal:

@@ -158,7 +158,7 @@ def exits_within(seen: Evidence) -> Finding:
     for order in seen.orders.values():
         if order.oca_group_id is not None:
             families["group", order.oca_group_id].append(order)
-        elif order.parent_id is not None:
+        if order.parent_id is not None:
             families["entry", order.parent_id].append(order)
     found = []
     for (kind, pk), members in families.items():

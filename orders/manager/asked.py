@@ -5,7 +5,8 @@ The rule it keeps: a float never becomes money. What cannot be read is refused a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -13,6 +14,7 @@ from typing import Any, TypedDict, TypeVar
 
 from orders.errors import Refused
 from orders.rules.terms import TERM_NAMES, AdaptivePriority, OrderTerms, OrderType, Side, TimeInForce, TriggerMethod
+from orders.rules.tickets import ExitPair, pair_field
 
 W = TypeVar("W", bound=Enum)
 
@@ -34,9 +36,24 @@ class Options(TypedDict, total=False):
     adaptive: AdaptivePriority
     note: str
     confirm_duplicate: bool
+    seal: str  # of the preview that was looked at: the order goes out as that one showed it, or not at all
+    armed: bool  # sent with one click, in the mode in which nobody looks at a preview
 
 
-DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False)
+class Changes(TypedDict, total=False):
+    """What may be changed of an order, by the names of `OrderTerms`; what is left out, or None, stays."""
+
+    quantity: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    trail_amount: Decimal | None
+    trail_percent: Decimal | None
+    limit_offset: Decimal | None
+    time_in_force: TimeInForce | None
+    good_till: datetime | None
+
+
+DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False, seal="", armed=False)
 ATTRIBUTES = ("good_till", "good_after", "all_or_none", "hidden", "display_size", "trigger_method", "adaptive")
 ABOUT_TERMS = frozenset({"time_in_force", "outside_rth", *ATTRIBUTES})
 
@@ -65,6 +82,21 @@ def word(words: type[W], field: str, value: Any) -> W:
         raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be one of {known}.", field=field) from None
 
 
+PRICES_OF_A_PAIR = ("target_price", "stop_price", "stop_limit_price", "trail_amount", "trail_percent")
+
+
+def pairs(given: Sequence[ExitPair]) -> tuple[ExitPair, ...]:
+    """The pairs with every number read. Raises `Refused` TICKET, naming the field by the number of its pair."""
+    return tuple(
+        replace(
+            pair,
+            quantity=number(pair_field(n, "quantity"), pair.quantity),
+            **{name: optional(pair_field(n, name), getattr(pair, name)) for name in PRICES_OF_A_PAIR},
+        )
+        for n, pair in enumerate(given, 1)
+    )
+
+
 def moment(field: str, value: Any) -> datetime | None:
     """A moment with its time zone, given as such or in ISO 8601. Raises `Refused` TICKET for any other."""
     if isinstance(value, str):
@@ -75,6 +107,17 @@ def moment(field: str, value: Any) -> datetime | None:
     if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
         return value.astimezone(UTC) if value is not None else None
     raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be a date and time with its time zone.", field=field)
+
+
+def changes(given: Changes) -> dict[str, Any]:
+    """The changes that were asked for, in our words. Raises TypeError for what cannot be changed, as Python does for any other argument."""
+    if unknown := given.keys() - Changes.__annotations__.keys():
+        raise TypeError(f"cannot be changed: {', '.join(sorted(unknown))}")
+    readers: dict[str, Callable[[str, Any], Any]] = {
+        "time_in_force": lambda field, value: word(TimeInForce, field, value),
+        "good_till": moment,
+    }
+    return {field: readers.get(field, number)(field, value) for field, value in given.items() if value is not None}
 
 
 def with_defaults(options: Options) -> Options:

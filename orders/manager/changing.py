@@ -6,9 +6,9 @@ that was never claimed is ours alone: it is changed or withdrawn at once, and it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -18,6 +18,7 @@ from orders.book import OpenBook
 from orders.checks import Draft
 from orders.errors import Refused
 from orders.exposure import OPEN_STATUSES
+from orders.manager import family
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, BrokerId, Contract, Gateway, OrderRecord
 from orders.models.book import Source
@@ -28,14 +29,12 @@ from orders.rules.terms import (
     CommandKind,
     CommandState,
     OrderTerms,
-    Role,
-    Side,
     TimeInForce,
     plain,
     term_columns,
     terms_to_json,
 )
-from orders.rules.tickets import TicketError, check_exits, check_terms
+from orders.rules.tickets import check_terms
 from orders.steps import SCHEMA_VERSION, new_name, settle, withdraw
 
 WITHDRAWN_BY_USER = "Withdrawn before it was sent."
@@ -59,40 +58,53 @@ def open_command(order: OrderRecord, kind: CommandKind) -> BrokerCommand | None:
 # --- changing -------------------------------------------------------------------------------------------------------------------------
 
 
-def modify(
-    b: OpenBook,
-    user: Any,
-    order: OrderRecord,
-    *,
-    quantity: Decimal | None,
-    limit_price: Decimal | None,
-    stop_price: Decimal | None,
-    time_in_force: TimeInForce | None,
-) -> BrokerCommand | None:
-    """Asks for other terms: the open MODIFY, or None where the order was not sent yet and has simply been changed.
+def modify(b: OpenBook, user: Any, order: OrderRecord, **asked: Any) -> BrokerCommand | None:
+    """Asks for other terms, by the names of `OrderTerms`: the open MODIFY, or None where the order was not sent yet and is changed at once.
 
     What is None stays as it is. Raises `Refused`: NOTHING_CHANGES, NOT_OPEN, NOT_ACKNOWLEDGED, MODIFY_OPEN, CANCEL_OPEN, EXTERNAL,
-    BELOW_FILLED, NOT_WHOLE, EXITS_EXCEED, BRACKET, or what any new order would be refused for.
+    BELOW_FILLED, NOT_WHOLE, NOT_CHANGEABLE, EXITS_EXCEED, BRACKET, or what any new order would be refused for.
     """
     refuse(checks.permission(b, user, order.account))
-    _may_change(order)
-    asked = {"quantity": quantity, "limit_price": limit_price, "stop_price": stop_price, "time_in_force": time_in_force}
-    terms = replace(order.terms, **{name: value for name, value in asked.items() if value is not None})
-    check_terms(terms)
-    if terms == order.terms:
+    draft = changed(order, asked, b.now)
+    if draft.terms == order.terms:
         raise Refused("NOTHING_CHANGES", "The order has these terms already.")
+    family.keep_whole([draft])
+    found = checks.breaches(b, [draft], user)
+    refuse(found[0] if found else None)
+    return ask_for(b, user, draft)
+
+
+def changed(order: OrderRecord, asked: Mapping[str, Any], now: datetime) -> Draft:
+    """The order with the terms asked for, as far as that can be judged by itself. Raises `Refused` or `TicketError`."""
+    _may_change(order)
+    terms = _changed_terms(order.terms, {name: value for name, value in asked.items() if value is not None})
+    check_terms(terms, now if terms.good_till != order.good_till else None)
     if terms.quantity <= order.filled_quantity:
         words = f"{plain(order.filled_quantity)} are filled already; the quantity must be above that. To stop the rest, cancel it."
         raise Refused("BELOW_FILLED", words, field="quantity", limit=order.filled_quantity, actual=terms.quantity)
-    _keep_exits_within(order, terms)
-    _keep_exits_sound(order, terms)
     refuse(checks.fits_contract(order.contract, terms, resized=terms.quantity != order.quantity))
-    found = checks.breaches(b, [Draft(order, terms, is_change=True)], user)
-    refuse(found[0] if found else None)
-    if order.state is OrderStatus.PENDING:
-        _change_now(b, user, order, terms)
-        return None
-    return _ask_for(b, user, order, terms)
+    return Draft(order, terms, is_change=True)
+
+
+_LASTING = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD)
+
+
+def _changed_terms(terms: OrderTerms, asked: Mapping[str, Any]) -> OrderTerms:
+    """The new terms. An end goes with GTD alone: asking for one makes it GTD, and leaving GTD leaves it behind."""
+    values = dict(asked)
+    if "good_till" in values:
+        values.setdefault("time_in_force", TimeInForce.GTD)
+    becomes = values.get("time_in_force", terms.time_in_force)
+    if becomes is not terms.time_in_force and not (becomes in _LASTING and terms.time_in_force in _LASTING):
+        words = f"An order that is {terms.time_in_force} cannot become {becomes}; cancel it and place another."
+        raise Refused("NOT_CHANGEABLE", words, field="time_in_force")
+    if becomes is not TimeInForce.GTD and "good_till" not in values:
+        values["good_till"] = None
+    for one, other in (("trail_amount", "trail_percent"), ("trail_percent", "trail_amount")):
+        if one in values and getattr(terms, other) is not None:
+            words = "A trail keeps its kind: an amount stays an amount, a percentage a percentage. Cancel it and place another."
+            raise Refused("NOT_CHANGEABLE", words, field=one)
+    return replace(terms, **values)
 
 
 def _may_change(order: OrderRecord) -> None:
@@ -112,40 +124,18 @@ def _may_change(order: OrderRecord) -> None:
         raise Refused("NOT_WHOLE", "The broker has not named all of its exits, so a change could send it without them. Cancel it instead.")
 
 
-def _keep_exits_within(order: OrderRecord, terms: OrderTerms) -> None:
-    """An entry is not made smaller than its exits: filled, they would open the reverse position."""
-    if terms.quantity >= order.quantity:
-        return
-    exits = OrderRecord.objects.filter(parent=order, status__in=OPEN_STATUSES)
-    largest = max((exit_order.quantity for exit_order in exits), default=Decimal(0))
-    if terms.quantity < largest:
-        words = f"Its exits are for {plain(largest)}: make them smaller first."
-        raise Refused("EXITS_EXCEED", words, field="quantity", limit=largest, actual=terms.quantity)
-
-
-def _keep_exits_sound(order: OrderRecord, terms: OrderTerms) -> None:
-    """A bracket's prices keep their order, whichever of them is changed; an entry that has ended is not compared with any more."""
-    entry = order.parent or order
-    exits = {child.role: child.terms for child in entry.children.filter(status__in=OPEN_STATUSES)}
-    if order.parent is not None:
-        exits[order.role] = terms
-    target, stop = exits.get(Role.TAKE_PROFIT.value), exits.get(Role.STOP_LOSS.value)
-    price = (terms if order.parent is None else entry.terms).limit_price if entry.is_open else None
-    try:
-        check_exits(Side(entry.side), price, target and target.limit_price, stop and stop.stop_price)
-    except TicketError as error:
-        changed = "limit_price" if terms.limit_price != order.limit_price else "stop_price"
-        what = {"take_profit_price": "The target", "stop_loss_price": "The stop"}[error.field]
-        raise Refused("BRACKET", f"{what} {error.message}.", field=changed) from error
-
-
-def _change_now(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> None:
-    with b.event("order.changed", source=Source.USER, actor=user, order=order, text="Changed before it was sent.") as fact:
-        fact.set(order, **term_columns(terms))
-
-
-def _ask_for(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> BrokerCommand:
-    with b.event("modify.asked", source=Source.USER, actor=user, order=order, terms=terms_to_json(terms)) as fact:
+def ask_for(b: OpenBook, user: Any, draft: Draft) -> BrokerCommand | None:
+    """Changes what was never sent at once, and writes the MODIFY of what was. The event says old and new."""
+    order, terms = draft.order, draft.terms
+    words = change_words(order.terms, terms)
+    if order.state is OrderStatus.PENDING:
+        with b.event("order.changed", source=Source.USER, actor=user, order=order, text=f"Changed before it was sent: {words}") as fact:
+            fact.set(order, **term_columns(terms))
+        return None
+    before = terms_to_json(order.terms)
+    with b.event(
+        "modify.asked", source=Source.USER, actor=user, order=order, text=words, before=before, terms=terms_to_json(terms)
+    ) as fact:
         command = fact.add(
             BrokerCommand(
                 order=order,
@@ -160,6 +150,13 @@ def _ask_for(b: OpenBook, user: Any, order: OrderRecord, terms: OrderTerms) -> B
         )
     b.wake_worker()
     return command
+
+
+def change_words(before: OrderTerms, after: OrderTerms) -> str:
+    """ "limit price 99.5 → 99.6, quantity 100 → 80"."""
+    old, new = terms_to_json(before), terms_to_json(after)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return ", ".join(f"{name.replace('_', ' ')} {old.get(name) or 'none'} → {new.get(name) or 'none'}" for name in names)
 
 
 # --- cancelling -----------------------------------------------------------------------------------------------------------------------

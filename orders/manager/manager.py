@@ -6,9 +6,9 @@ Nothing is sent from here, and nothing here waits for the broker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Unpack
 
@@ -17,20 +17,24 @@ from django.utils import timezone
 from orders import bell
 from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
-from orders.manager import asked, changing, closing, incidents, placing, repairing, resending, tending
-from orders.manager.asked import Options
-from orders.manager.placing import OcaExit, Placing
+from orders.manager import asked, changing, incidents, placing, repairing, resending, reshaping, templates, tending
+from orders.manager.asked import Changes, Options
+from orders.manager.placing import Exits, OcaExit, Placing
+from orders.manager.stopping import StoppingVerbs
 from orders.manager.submissions import Answer, submit
-from orders.models import Account, BrokerCommand, Contract, Incident, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, ExitTemplate, Incident, OrderRecord, Position
+from orders.preview.redeeming import redeem
+from orders.preview.request import PlaceRequest
 from orders.queries.access import visible_accounts
+from orders.rules.exit_template import Template
 from orders.rules.guardian import Kind
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
-from orders.rules.tickets import BracketTicket
+from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_to_json
 
 Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
 
 
-class OrderManager:
+class OrderManager(StoppingVerbs):
     """What `actor` asks of the desk. Each changing verb takes a `key`: the same key and request get the stored answer, never a new order.
 
     Verbs raise `orders.errors.Refused` with a coded reason. Quantities are in units, prices in the contract's currency per unit; numbers
@@ -122,14 +126,70 @@ class OrderManager:
         """[entry, take profit, stop loss], sent together. The entry is a limit order, or a market order without `limit_price`."""
         options = asked.with_defaults(options)
         order_type = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+        pair = ExitPair(
+            quantity=asked.number("quantity", quantity),
+            target_price=asked.number("take_profit_price", take_profit_price),
+            stop_price=asked.number("stop_loss_price", stop_loss_price),
+        )
         ticket = BracketTicket(
             entry=asked.terms(order_type, side, quantity, options, limit_price=limit_price),
-            take_profit_price=asked.number("take_profit_price", take_profit_price),
-            stop_loss_price=asked.number("stop_loss_price", stop_loss_price),
+            pairs=(pair,),
+            oca_type=None,
             exits_time_in_force=asked.word(TimeInForce, "exits_time_in_force", exits_time_in_force),
+            exits_outside_rth=bool(options["outside_rth"]),
         )
-        payload = {**asdict(ticket), "entry": terms_to_json(ticket.entry)}
-        return self._place("place_bracket", account, contract, payload, key, options, lambda b, who: placing.place_bracket(b, who, ticket))
+
+        def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
+            names = {"target_price": "take_profit_price", "stop_price": "stop_loss_price", "quantity": "quantity"}
+            with placing.fields_of_one_pair(names):
+                entry, stop, target = placing.place_bracket(b, who, ticket)
+            return [entry, target, stop]
+
+        return self._place("place_bracket", account, contract, request_to_json(ticket), key, options, work, request=ticket)
+
+    def place_bracket_ticket(
+        self, account: Account, contract: Contract, ticket: BracketTicket, *, key: str, **options: Unpack[Options]
+    ) -> list[OrderRecord]:
+        """The entry, then of each pair [stop, target, time stop] as far as it has them, sent together.
+
+        Each pair is an OCA group of the ticket's type, and all exits are children of the entry: the broker holds them until it fills. What
+        is refused of a pair names its field by its number ("pair_2_stop_price"). Times in force and hours are the ticket's own.
+        """
+        options = asked.about_the_request(options)
+        ticket = replace(ticket, entry=asked.complete(ticket.entry), pairs=asked.pairs(ticket.pairs))
+
+        def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
+            return placing.place_bracket(b, who, ticket)
+
+        return self._place("place_bracket_ticket", account, contract, request_to_json(ticket), key, options, work, request=ticket)
+
+    def place_exits(
+        self,
+        account: Account,
+        contract: Contract,
+        pairs: Sequence[ExitPair],
+        *,
+        key: str,
+        oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK,
+        **options: Unpack[Options],
+    ) -> list[OrderRecord]:
+        """Ways out of the position, of each pair [stop, target, time stop] as far as it has them; each pair is an OCA group of its own.
+
+        The pairs sum to at most what no other order works to close. GTC by default.
+        """
+        options = asked.without_attributes({"time_in_force": TimeInForce.GTC, **options})
+        wanted = Exits(
+            pairs=asked.pairs(pairs),
+            oca_type=asked.word(OcaType, "oca_type", oca_type),
+            time_in_force=asked.word(TimeInForce, "time_in_force", options["time_in_force"]),
+            outside_rth=bool(options["outside_rth"]),
+        )
+        payload = {**asdict(wanted), "pairs": [pair_to_json(pair) for pair in wanted.pairs]}
+
+        def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
+            return placing.place_exits(b, who, wanted)
+
+        return self._place("place_exits", account, contract, payload, key, options, work)
 
     def place_oca_group(
         self,
@@ -170,26 +230,13 @@ class OrderManager:
 
     # --- changing and cancelling --------------------------------------------------------------------------------------------------------
 
-    def modify_order(
-        self,
-        order: OrderRecord,
-        *,
-        key: str,
-        quantity: Decimal | None = None,
-        limit_price: Decimal | None = None,
-        stop_price: Decimal | None = None,
-        time_in_force: TimeInForce | None = None,
-    ) -> BrokerCommand | None:
+    def modify_order(self, order: OrderRecord, *, key: str, **changes: Unpack[Changes]) -> BrokerCommand | None:
         """Asks for other terms; what is not named stays. Gives the MODIFY, or None where the order was not sent yet and is changed at once.
 
-        The order keeps its acknowledged terms until the broker confirms the new ones.
+        The order keeps its acknowledged terms until the broker confirms the new ones. What may be changed is what IB changes: sizes,
+        prices, distances, and the time in force between DAY, GTC and GTD.
         """
-        wanted = {
-            "quantity": asked.optional("quantity", quantity),
-            "limit_price": asked.optional("limit_price", limit_price),
-            "stop_price": asked.optional("stop_price", stop_price),
-            "time_in_force": None if time_in_force is None else asked.word(TimeInForce, "time_in_force", time_in_force),
-        }
+        wanted = asked.changes(changes)
 
         def once(b: OpenBook, user: Any) -> Answer:
             command = changing.modify(b, user, changing.load(order.pk), **wanted)
@@ -197,6 +244,36 @@ class OrderManager:
 
         answer = self._submit("modify_order", key, {"order": order.client_order_id, **wanted}, once, order.account)
         return None if answer["command"] is None else BrokerCommand.objects.select_related("order").get(pk=answer["command"])
+
+    def modify_bracket(
+        self,
+        order: OrderRecord,
+        *,
+        key: str,
+        move: Decimal | None = None,
+        move_ticks: Decimal | None = None,
+        legs: Mapping[str, Changes] | None = None,
+        quantity: Decimal | None = None,
+    ) -> list[BrokerCommand]:
+        """Changes the open orders of a bracket, or of the exits of a position, together; `order` is any of them.
+
+        `move` shifts every price by an amount, `move_ticks` by ticks; `legs` gives changes by `client_order_id`; `quantity` is for an entry
+        that has not filled, and resizes its exits in proportion, the rest on the last pair. All of it is judged together and asked for or
+        refused whole. The broker answers each leg by itself: the commands given, one a leg, say how. None where nothing was sent yet.
+        """
+        wanted = reshaping.Wanted(
+            move=asked.optional("move", move),
+            move_ticks=asked.optional("move_ticks", move_ticks),
+            legs={name: asked.changes(changes) for name, changes in (legs or {}).items()},
+            quantity=asked.optional("quantity", quantity),
+        )
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"commands": [command.pk for command in reshaping.reshape(b, user, changing.load(order.pk), wanted)]}
+
+        answer = self._submit("modify_bracket", key, {"order": order.client_order_id, **asdict(wanted)}, once, order.account)
+        found = BrokerCommand.objects.select_related("order").in_bulk(answer["commands"])
+        return [found[pk] for pk in answer["commands"]]
 
     def cancel_order(self, order: OrderRecord, *, key: str) -> OrderRecord:
         """Asks the broker to cancel the order, which is gone only when it says so. What was never sent is withdrawn with its whole unit."""
@@ -225,10 +302,46 @@ class OrderManager:
                 changing.cancel_those_open(b, self.actor.pk, answer["orders"][start : start + changing.CHUNK])
         return self._orders(answer)
 
-    def close_position(self, account: Account, contract: Contract, *, key: str) -> OrderRecord:
-        """A market order for what is left of the position, sent once its working exits are cancelled and known to be gone."""
-        options = asked.with_defaults({})
-        return self._place("close_position", account, contract, {}, key, options, lambda b, who: [closing.close(b, who)])[0]
+    # --- exit templates ---------------------------------------------------------------------------------------------------------------
+
+    def set_exit_template(
+        self,
+        symbol: str = "",
+        *,
+        key: str,
+        stop_loss: Decimal = Decimal("0.02"),
+        profit_target: Decimal = Decimal("0.08"),
+        trail_percent: Decimal | None = None,
+        time_stop: timedelta | None = None,
+        oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+    ) -> ExitTemplate:
+        """The actor's own exits for a symbol, or for all that have none of their own. Fractions of the entry: 0.02 is 2 %."""
+        wanted = Template(
+            stop_loss=asked.number("stop_loss", stop_loss),
+            profit_target=asked.number("profit_target", profit_target),
+            trail_percent=asked.optional("trail_percent", trail_percent),
+            time_stop=time_stop,
+            oca_type=asked.word(OcaType, "oca_type", oca_type),
+            time_in_force=asked.word(TimeInForce, "time_in_force", time_in_force),
+            symbol=symbol.strip().upper(),
+        )
+        payload = {**asdict(wanted), "time_stop": None if time_stop is None else time_stop.total_seconds()}
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            return {"template": templates.put(b, user, wanted).pk}
+
+        return ExitTemplate.objects.get(pk=self._submit("set_exit_template", key, payload, once, None)["template"])
+
+    def remove_exit_template(self, symbol: str = "", *, key: str) -> None:
+        """Takes the actor's exits for the symbol away; those for all, or the desk's 2 % and 8 %, hold again."""
+        symbol = symbol.strip().upper()
+
+        def once(b: OpenBook, user: Any) -> Answer:
+            templates.remove(b, user, symbol)
+            return {}
+
+        self._submit("remove_exit_template", key, {"symbol": symbol}, once, None)
 
     # --- mending ----------------------------------------------------------------------------------------------------------------------
 
@@ -247,7 +360,8 @@ class OrderManager:
         """Does what mends the guardian's finding of this kind, or the gravest: places, cancels or changes exits. Gives those concerned.
 
         `plan` is what was shown (`mending.spell` of its steps): where it is not the plan any more, nothing is done. The prices of a new
-        pair are those that stood before, or the desk's template (2 % and 8 %), unless they are given; `with_target` False: a stop alone.
+        pair are those that stood before, or the actor's template, unless they are given, which goes for a single pair only; `with_target`
+        False: stops alone.
         """
         wanted = repairing.Wanted(
             kind, plan, asked.optional("stop_price", stop_price), asked.optional("target_price", target_price), with_target
@@ -331,12 +445,24 @@ class OrderManager:
 
     def _place_single(self, verb: str, account: Account, contract: Contract, terms: OrderTerms, key: str, options: Options) -> OrderRecord:
         payload = terms_to_json(terms)
-        return self._place(verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms))[0]
+        return self._place(
+            verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms), request=terms
+        )[0]
 
     def _place(
-        self, verb: str, account: Account, contract: Contract, payload: dict[str, Any], key: str, options: Options, work: Work
+        self,
+        verb: str,
+        account: Account,
+        contract: Contract,
+        payload: dict[str, Any],
+        key: str,
+        options: Options,
+        work: Work,
+        request: PlaceRequest | None = None,
     ) -> list[OrderRecord]:
-        asked_for = {"account": account.code, "con_id": contract.con_id, **options, **payload}
+        # How somebody looked at it is no part of what he asked for: the same key under another seal is the same order.
+        said = {name: value for name, value in options.items() if name not in ("seal", "armed")}
+        asked_for = {"account": account.code, "con_id": contract.con_id, **said, **payload}
 
         def once(b: OpenBook, user: Any) -> Answer:
             who = Placing(
@@ -345,7 +471,11 @@ class OrderManager:
                 contract=Contract.objects.get(pk=contract.pk),
                 note=options["note"],
                 confirm_duplicate=options["confirm_duplicate"],
+                seal=options["seal"],
+                armed=options["armed"],
             )
+            if who.seal:
+                redeem(b, user, who.account, who.contract, request, who.seal)
             return {"orders": [order.pk for order in work(b, who)]}
 
         return self._orders(self._submit(verb, key, asked_for, once, account))

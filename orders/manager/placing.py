@@ -5,8 +5,11 @@ The rule it keeps: nothing is sent from here. The unit stands in the outbox, who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,11 +19,22 @@ from orders.checks import Draft
 from orders.errors import Refused
 from orders.exposure import closing_side, position_of, unprotected
 from orders.manager.submissions import refuse
-from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord
+from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord, Position
 from orders.models.book import Source
+from orders.rules.limits import Breach
 from orders.rules.pricing import kept, stop_and_target
-from orders.rules.terms import CommandKind, OcaType, OrderTerms, OrderType, Role, TimeInForce, plain, term_columns
-from orders.rules.tickets import BracketTicket, OcaExitTicket, TicketError, check_bracket, check_number, check_oca_exit, check_terms
+from orders.rules.terms import CommandKind, OcaType, OrderTerms, Role, Side, TimeInForce, plain, term_columns
+from orders.rules.tickets import (
+    BracketTicket,
+    ExitPair,
+    TicketError,
+    check_bracket,
+    check_number,
+    check_pairs,
+    check_terms,
+    legs,
+    pair_field,
+)
 from orders.signals import order_placed, tell
 from orders.steps import SCHEMA_VERSION, new_name
 
@@ -34,6 +48,7 @@ class Member:
     terms: OrderTerms
     role: Role
     is_child: bool = False
+    pair: int = 0  # its number among the unit's pairs of exits, from one: members of one pair share an OCA group
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,28 @@ class Placing:
     contract: Contract
     note: str = ""
     confirm_duplicate: bool = False
+    seal: str = ""
+    armed: bool = False
+
+
+def drafted(b: OpenBook, placing: Placing, request: OrderTerms | BracketTicket) -> list[Draft]:
+    """The orders of a request, weighed nowhere and written nowhere. Raises `TicketError`."""
+    if isinstance(request, BracketTicket):
+        return draft_orders(b, placing, bracket_members(request, b.now))
+    check_terms(request, b.now)
+    return draft_orders(b, placing, [Member(request, Role.SINGLE)])
+
+
+def judge(b: OpenBook, placing: Placing, drafts: Sequence[Draft]) -> list[Breach]:
+    """Every reason why these orders would be refused, in the order in which `check_unit` finds the first."""
+    found = [checks.permission(b, placing.user, placing.account)]
+    for draft in drafts:
+        breach = checks.fits_contract(placing.contract, draft.terms)
+        found.append(breach and checks.in_ticket(draft, breach))
+    known = [breach for breach in found if breach is not None]
+    if known:
+        return known  # what the contract does not take cannot be weighed
+    return checks.breaches(b, drafts, placing.user, confirm_duplicate=placing.confirm_duplicate)
 
 
 def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[OrderRecord]:
@@ -54,29 +91,83 @@ def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[Order
 
 
 def place_bracket(b: OpenBook, placing: Placing, ticket: BracketTicket) -> list[OrderRecord]:
-    """Entry, take profit, stop loss: the exits are children of the entry, held by the broker until it fills (IB parentId)."""
-    check_bracket(ticket)
-    entry = ticket.entry
-    exits = {
-        "side": entry.side.opposite,
-        "quantity": entry.quantity,
-        "time_in_force": ticket.exits_time_in_force,
-        "outside_rth": entry.outside_rth,
-    }
-    return place_unit(
-        b,
-        placing,
-        [
-            Member(entry, Role.ENTRY),
-            Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=ticket.take_profit_price, **exits), Role.TAKE_PROFIT, is_child=True),
-            Member(OrderTerms(order_type=OrderType.STOP, stop_price=ticket.stop_loss_price, **exits), Role.STOP_LOSS, is_child=True),
-        ],
+    """The entry, then of each pair what protects first: all exits are children of the entry (parentId), held until it fills."""
+    return place_unit(b, placing, bracket_members(ticket, b.now), oca_type=ticket.oca_type)
+
+
+def bracket_members(ticket: BracketTicket, now: datetime) -> list[Member]:
+    """The orders of a bracket. Raises `TicketError`."""
+    check_bracket(ticket, now)
+    exits = exit_members(
+        ticket.pairs,
+        ticket.entry.side.opposite,
+        time_in_force=ticket.exits_time_in_force,
+        outside_rth=ticket.exits_outside_rth,
+        now=now,
+        are_children=True,
     )
+    return [Member(ticket.entry, Role.ENTRY), *exits]
+
+
+def exit_members(
+    pairs: Sequence[ExitPair], side: Side, *, time_in_force: TimeInForce, outside_rth: bool, now: datetime, are_children: bool = False
+) -> list[Member]:
+    """The orders of the pairs, pair by pair. `side` is the exits' own."""
+    return [
+        Member(terms, role, is_child=are_children, pair=number)
+        for number, pair in enumerate(pairs, 1)
+        for role, terms in legs(pair, side, time_in_force=time_in_force, outside_rth=outside_rth, now=now)
+    ]
+
+
+@contextmanager
+def fields_of_one_pair(names: Mapping[str, str]) -> Iterator[None]:
+    """For a verb that asks for a single pair: what is refused is named by the verb's own fields, as `names` has them."""
+    known = {pair_field(1, name): own for name, own in names.items()}
+    try:
+        yield
+    except TicketError as error:
+        raise TicketError(known.get(error.field, error.field), error.message) from None
+    except Refused as refused:
+        refused.field = known.get(refused.field, refused.field)
+        raise
+
+
+@dataclass(frozen=True)
+class Exits:
+    """What was asked of the exits of a position: pairs whose quantities sum to no more than no other order works to close."""
+
+    pairs: tuple[ExitPair, ...]
+    oca_type: OcaType
+    time_in_force: TimeInForce
+    outside_rth: bool
+
+
+def place_exits(b: OpenBook, placing: Placing, asked: Exits) -> list[OrderRecord]:
+    """Ways out of the position as it is, each pair an OCA group of its own; of each pair what protects first.
+
+    Raises `Refused` NO_POSITION, EXCEEDS_POSITION, or `TicketError`.
+    """
+    refuse(checks.permission(b, placing.user, placing.account))  # before anything of the position is told
+    position = _held(placing.account, placing.contract)
+    side = closing_side(position.quantity)
+    check_pairs(asked.pairs, side.opposite, asked.time_in_force)
+    total = sum((pair.quantity for pair in asked.pairs), Decimal(0))
+    _within_position(placing.account, placing.contract, position, total, "quantity" if len(asked.pairs) == 1 else "pairs")
+    members = exit_members(asked.pairs, side, time_in_force=asked.time_in_force, outside_rth=asked.outside_rth, now=b.now)
+    return place_unit(b, placing, members, oca_type=asked.oca_type)
+
+
+def _held(account: Account, contract: Contract) -> Position:
+    position = position_of(account, contract)
+    if position is None:
+        raise Refused("NO_POSITION", f"There is no position in {contract.label} to protect.", field="contract")
+    return position
 
 
 @dataclass(frozen=True)
 class OcaExit:
-    """What was asked of an OCA exit; what is None comes from the position."""
+    """What was asked of a pair of exits; what is None comes from the position."""
 
     quantity: Decimal | None
     entry_price: Decimal | None
@@ -89,22 +180,18 @@ class OcaExit:
     target_price: Decimal | None
 
 
+OWN_FIELDS = {name: name for name in ("quantity", "stop_price", "target_price")}
+
+
 def place_oca_exit(b: OpenBook, placing: Placing, asked: OcaExit) -> list[OrderRecord]:
     """Stop and target of the position as it is: [stop, target], stop first (it is what protects)."""
-    refuse(checks.permission(b, placing.user, placing.account))  # before anything of the position is told
-    ticket = oca_ticket(placing.account, placing.contract, asked)
-    check_oca_exit(ticket)
-    _doubt_entry(b, placing.contract, asked)
-    common = {"side": ticket.side, "quantity": ticket.quantity, "time_in_force": ticket.time_in_force, "outside_rth": asked.outside_rth}
-    return place_unit(
-        b,
-        placing,
-        [
-            Member(OrderTerms(order_type=OrderType.STOP, stop_price=ticket.stop_price, **common), Role.STOP_LOSS),
-            Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=ticket.target_price, **common), Role.TAKE_PROFIT),
-        ],
-        oca_type=ticket.oca_type,
-    )
+    refuse(checks.permission(b, placing.user, placing.account))
+    pair = oca_pair(placing.account, placing.contract, asked)
+    with fields_of_one_pair(OWN_FIELDS):
+        position = _held(placing.account, placing.contract)
+        check_pairs([pair], closing_side(position.quantity).opposite, asked.time_in_force)
+        _doubt_entry(b, placing.contract, asked)
+        return place_exits(b, placing, Exits((pair,), asked.oca_type, asked.time_in_force, asked.outside_rth))
 
 
 def _doubt_entry(b: OpenBook, contract: Contract, asked: OcaExit) -> None:
@@ -121,50 +208,43 @@ def _doubt_entry(b: OpenBook, contract: Contract, asked: OcaExit) -> None:
         raise Refused("ENTRY_UNCERTAIN", words, field="entry_price")
 
 
-def oca_ticket(account: Account, contract: Contract, asked: OcaExit) -> OcaExitTicket:
-    """The exit with everything worked out: direction, quantity and entry from the position, prices on the nearest tick.
+def oca_pair(account: Account, contract: Contract, asked: OcaExit) -> ExitPair:
+    """The exits with everything worked out: quantity and entry from the position, prices on the nearest tick.
 
     The quantity is by default what no other order works to close yet, and never more (the sum of exits must not exceed the position, or a
     late one opens the reverse of it). Raises `Refused` NO_POSITION, EXCEEDS_POSITION, TICK_UNKNOWN, or `TicketError`.
     """
-    position = position_of(account, contract)
-    if position is None:
-        raise Refused("NO_POSITION", f"There is no position in {contract.label} to protect.", field="contract")
+    position = _held(account, contract)
     rule = contracts.ticks(contract)
     if rule is None:
         words = f"The price ticks of {contract.label} are not known yet; look the contract up first."
         raise Refused("TICK_UNKNOWN", words, field="contract")
-    side = closing_side(position.quantity)
-    quantity = _exit_quantity(account, contract, abs(position.quantity), asked.quantity)
+    quantity = _within_position(account, contract, position, asked.quantity, "quantity")
     entry = asked.entry_price if asked.entry_price is not None else kept(position.entry_price)
     check_number("entry_price", entry)
     stop, target = stop_and_target(
         entry, is_long=position.quantity > 0, stop_loss=asked.stop_loss, profit_target=asked.profit_target, rule=rule
     )
-    return OcaExitTicket(
-        side=side,
-        quantity=quantity,
-        entry_price=entry,
-        stop_price=stop if asked.stop_price is None else asked.stop_price,
+    return ExitPair(
+        quantity,
         target_price=target if asked.target_price is None else asked.target_price,
-        oca_type=asked.oca_type,
-        time_in_force=asked.time_in_force,
+        stop_price=stop if asked.stop_price is None else asked.stop_price,
     )
 
 
-def _exit_quantity(account: Account, contract: Contract, held: Decimal, asked: Decimal | None) -> Decimal:
-    position = position_of(account, contract)
-    assert position is not None
+def _within_position(account: Account, contract: Contract, position: Position, asked: Decimal | None, field: str) -> Decimal:
+    """The quantity asked for, or all that is not covered; more than that is refused."""
     left = unprotected(account, contract, closing_side(position.quantity))
+    held = plain(abs(position.quantity))
     if left == 0:
-        words = f"Working orders already cover the whole position of {plain(held)}."
-        raise Refused("EXCEEDS_POSITION", words, field="quantity", limit=left, actual=asked)
+        words = f"Working orders already cover the whole position of {held}."
+        raise Refused("EXCEEDS_POSITION", words, field=field, limit=left, actual=asked)
     if asked is None:
         return left
-    check_number("quantity", asked)
+    check_number(field, asked)
     if asked > left:
-        words = f"Of the position of {plain(held)} only {plain(left)} is not covered by working orders."
-        raise Refused("EXCEEDS_POSITION", words, field="quantity", limit=left, actual=asked)
+        words = f"Of the position of {held} only {plain(left)} is not covered by working orders."
+        raise Refused("EXCEEDS_POSITION", words, field=field, limit=left, actual=asked)
     return asked
 
 
@@ -182,7 +262,7 @@ def check_unit(b: OpenBook, placing: Placing, drafts: Sequence[Draft], *, leavin
         raise TicketError("note", "may have at most 80 characters")
     for draft in drafts:
         breach = checks.fits_contract(placing.contract, draft.terms)
-        refuse(breach and checks.in_ticket(draft.order, breach))
+        refuse(breach and checks.in_ticket(draft, breach))
     gone = [order.pk for order in leaving]
     found = checks.breaches(b, drafts, placing.user, leaving=gone, confirm_duplicate=placing.confirm_duplicate)
     refuse(found[0] if found else None)
@@ -191,11 +271,22 @@ def check_unit(b: OpenBook, placing: Placing, drafts: Sequence[Draft], *, leavin
 def write_unit(
     b: OpenBook, placing: Placing, drafts: Sequence[Draft], *, oca_type: OcaType | None = None, **command: Any
 ) -> list[OrderRecord]:
-    """Writes a unit that was checked. `command` sets fields of its commands beyond the plain ones."""
-    group = OcaGroup(name=f"OCA-{b.row.install}-{new_name(b.now)}", oca_type=int(oca_type)) if oca_type is not None else None
+    """Writes a unit that was checked; with a type, each of its pairs is an OCA group. `command` sets further fields of its commands."""
+    groups = _groups(b, drafts, oca_type) if oca_type is not None else {}
     for draft in drafts:
-        write(b, draft.order, placing, group, **command)
+        write(b, draft.order, placing, groups.get(draft.pair), **command)
     return [draft.order for draft in drafts]
+
+
+def _groups(b: OpenBook, drafts: Sequence[Draft], oca_type: OcaType) -> dict[int, OcaGroup]:
+    """A group for each pair of several orders, and for each of several pairs of one entry: IB links all its children that name none."""
+    sizes = Counter(draft.pair for draft in drafts if draft.pair)
+    are_children = any(draft.order.parent is not None for draft in drafts)
+    return {
+        pair: OcaGroup(name=f"OCA-{b.row.install}-{new_name(b.now)}", oca_type=int(oca_type))
+        for pair, size in sizes.items()
+        if size > 1 or (are_children and len(sizes) > 1)
+    }
 
 
 def draft_orders(b: OpenBook, placing: Placing, members: Sequence[Member]) -> list[Draft]:
@@ -216,13 +307,14 @@ def draft_orders(b: OpenBook, placing: Placing, members: Sequence[Member]) -> li
             created_by=placing.user,
             created_at=b.now,
         )
-        drafts.append(Draft(order, terms))
+        drafts.append(Draft(order, terms, pair=member.pair))
     return drafts
 
 
 def write(b: OpenBook, order: OrderRecord, placing: Placing, group: OcaGroup | None = None, **command: Any) -> BrokerCommand:
     """Puts one order and its PLACE into the book, with its event. `command` sets fields of the command beyond the plain ones."""
-    with b.event("order.placed", source=Source.USER, actor=placing.user, order=order, text=str(order)) as fact:
+    looked_at = {name: value for name in ("seal", "armed") if (value := getattr(placing, name))}
+    with b.event("order.placed", source=Source.USER, actor=placing.user, order=order, text=str(order), **looked_at) as fact:
         if group is not None:
             if group.pk is None:
                 fact.add(group)

@@ -6,6 +6,7 @@ since, nothing is, and he looks again. What must be cancelled first is gone befo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,18 +14,18 @@ from orders import checks, contracts
 from orders.book import OpenBook
 from orders.errors import Refused
 from orders.manager import changing
-from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
+from orders.manager.placing import OWN_FIELDS, Placing, check_unit, draft_orders, exit_members, fields_of_one_pair, write_unit
 from orders.manager.submissions import refuse
 from orders.models import BrokerCommand, OrderRecord, Position
 from orders.queries.guard import verdicts
 from orders.queries.holdings import guarded, market_price
+from orders.queries.templates import exits_for
+from orders.rules.exit_template import Template
 from orders.rules.guardian import Finding, Kind
 from orders.rules.mending import Cancel, Change, Protect, spell
-from orders.rules.pricing import ExitPrices, exit_prices, kept
-from orders.rules.terms import OcaType, OrderTerms, OrderType, Role, Side, TimeInForce
-from orders.rules.tickets import OcaExitTicket, check_oca_exit
-
-STOP_LOSS, PROFIT_TARGET = Decimal("0.02"), Decimal("0.08")
+from orders.rules.pricing import ExitPrices, kept
+from orders.rules.terms import Side
+from orders.rules.tickets import ExitPair, check_pairs
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def repair(b: OpenBook, placing: Placing, wanted: Wanted) -> list[OrderRecord]:
     if wanted.plan and wanted.plan != spell(steps):
         raise Refused("PLAN_CHANGED", "The position or its orders have moved on since this was shown. Nothing was done; look again.")
     touched = [changing.load(_pk(step.order)) for step in steps if isinstance(step, Cancel)]
-    pair = next((step for step in steps if isinstance(step, Protect)), None)
-    if pair is not None:
-        return [*touched, *_place(b, placing, wanted, pair, touched)]
+    pairs = [step for step in steps if isinstance(step, Protect)]
+    if pairs:
+        return [*touched, *_place(b, placing, wanted, pairs, touched)]
     for order in touched:
         order.refresh_from_db()  # a withdrawn unit takes several with it
         if order.is_open:
@@ -79,22 +80,20 @@ def _pk(client_order_id: str) -> int:
 def _change(b: OpenBook, placing: Placing, step: Change) -> OrderRecord:
     """Asks for other terms, in place."""
     order = changing.load(_pk(step.order))
-    values = {name: getattr(step, name) for name in ("quantity", "limit_price", "stop_price", "time_in_force")}
-    changing.modify(b, placing.user, order, **values)
+    changing.modify(b, placing.user, order, **{name: value for name, value in vars(step).items() if name != "order"})
     return order
 
 
 # --- a new pair ---------------------------------------------------------------------------------------------------------------------------
 
 
-def prices_for(position: Position, step: Protect, market: Decimal | None) -> ExitPrices:
-    """The prices of a new pair: as they stood before, where that is known and the market has not left them behind; else the template."""
+def prices_for(position: Position, step: Protect, market: Decimal | None, template: Template) -> ExitPrices:
+    """The prices of a new pair: as they stood before, where that is known and the market has not left them behind; else the template's."""
     rule = contracts.ticks(position.contract)
     if rule is None:
         raise Refused("TICK_UNKNOWN", f"The price ticks of {position.contract.label} are not known yet; look the contract up first.")
     is_long = position.quantity > 0
-    entry = kept(position.entry_price)
-    found = exit_prices(entry, market, is_long=is_long, stop_loss=STOP_LOSS, profit_target=PROFIT_TARGET, rule=rule)
+    found = template.prices(kept(position.entry_price), market, is_long=is_long, rule=rule)
     sign = 1 if is_long else -1
     stop, target = found.stop, found.target
     if step.stop_price is not None and (market is None or step.stop_price * sign < market * sign):
@@ -104,29 +103,37 @@ def prices_for(position: Position, step: Protect, market: Decimal | None) -> Exi
     return ExitPrices(found.base, stop, target, found.from_market)
 
 
-def _place(b: OpenBook, placing: Placing, wanted: Wanted, step: Protect, leaving: list[OrderRecord]) -> list[OrderRecord]:
-    """A stop and a target for the bare quantity, or the stop alone, after what makes room for them is gone."""
+def pair_for(position: Position, step: Protect, wanted: Wanted, template: Template, market: Decimal | None) -> ExitPair:
+    """The pair that a step places. A stop that stood before, or that was asked for, is a fixed one; else it is the template's kind."""
+    found = prices_for(position, step, market, template)
+    target = (wanted.target_price or found.target) if wanted.with_target else None
+    if wanted.stop_price is not None or found.stop == step.stop_price:
+        return ExitPair(step.quantity, target, wanted.stop_price or found.stop, time_stop=template.time_stop)
+    return template.pair(step.quantity, found.stop, target)
+
+
+def _place(b: OpenBook, placing: Placing, wanted: Wanted, steps: Sequence[Protect], leaving: list[OrderRecord]) -> list[OrderRecord]:
+    """A stop and a target for each bare quantity, or the stop alone, after what makes room for them is gone."""
     refuse(checks.permission(b, placing.user, placing.account))
     position = guarded(placing.account, placing.contract)
     if not isinstance(position, Position) or position.quantity == 0:
         raise Refused("NO_POSITION", f"There is no position in {placing.contract.label} to protect yet.", field="contract")
-    found = prices_for(position, step, market_price(position.contract, b.now))
-    stop, target = wanted.stop_price or found.stop, wanted.target_price or found.target
+    if len(steps) > 1 and (wanted.stop_price is not None or wanted.target_price is not None):
+        raise Refused("SEVERAL_PAIRS", "Several pairs are placed as they stood before; one price cannot be given for all of them.")
+    template, market = exits_for(placing.user, placing.contract), market_price(position.contract, b.now)
+    pairs = [pair_for(position, step, wanted, template, market) for step in steps]
     side = Side.SELL if position.quantity > 0 else Side.BUY
-    check_oca_exit(OcaExitTicket(side, step.quantity, found.base, stop, target))
-    common = {"side": side, "quantity": step.quantity, "time_in_force": TimeInForce.GTC}
-    members = [Member(OrderTerms(order_type=OrderType.STOP, stop_price=stop, **common), Role.STOP_LOSS)]
-    if wanted.with_target:
-        members.append(Member(OrderTerms(order_type=OrderType.LIMIT, limit_price=target, **common), Role.TAKE_PROFIT))
-    drafts = draft_orders(b, placing, members)
-    check_unit(b, placing, drafts, leaving=leaving)
+    with fields_of_one_pair(OWN_FIELDS if len(pairs) == 1 else {}):
+        check_pairs(pairs, side.opposite, template.time_in_force)
+        members = exit_members(pairs, side, time_in_force=template.time_in_force, outside_rth=False, now=b.now)
+        drafts = draft_orders(b, placing, members)
+        check_unit(b, placing, drafts, leaving=leaving)
     for order in leaving:
         order.refresh_from_db()
         if order.is_open:
             changing.ask_cancel(b, placing.user, order)
     after = [order.client_order_id for order in leaving if OrderRecord.objects.get(pk=order.pk).is_open]
-    oca_type = OcaType.CANCEL_WITH_BLOCK if wanted.with_target else None
     if not after:
-        return write_unit(b, placing, drafts, oca_type=oca_type)
+        return write_unit(b, placing, drafts, oca_type=template.oca_type)
     rule = BrokerCommand.QuantityRule.POSITION
-    return write_unit(b, placing, drafts, oca_type=oca_type, after=after, quantity_rule=rule, claimable_at=None)
+    return write_unit(b, placing, drafts, oca_type=template.oca_type, after=after, quantity_rule=rule, claimable_at=None)

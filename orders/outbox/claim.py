@@ -14,7 +14,7 @@ from orders.checks import Draft
 from orders.crashpoints import reach
 from orders.models import BrokerCommand
 from orders.models.book import Source
-from orders.outbox import frames, waiting
+from orders.outbox import frames, legs, waiting
 from orders.rules.commands import Frame, Unit
 from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.limits import Breach
@@ -38,7 +38,7 @@ def claim(*, fence: int, client_id: int, state: GatewayState, room: int, now: da
     """
     if not BrokerCommand.objects.filter(state=_PENDING).exists():
         return []
-    room = min(room, AT_ONCE)
+    whole, room = room, min(room, AT_ONCE)
     reach("worker.before_claim")
     with book(at=now) as b:
         lease.check(fence, now)
@@ -49,7 +49,7 @@ def claim(*, fence: int, client_id: int, state: GatewayState, room: int, now: da
         if state.may_cancel and pending.cancels:
             units += _cancels(b, fence, client_id, room)
         if state.may_place and pending.others:
-            units += _places_and_changes(b, fence, client_id, room - len(units))
+            units += _places_and_changes(b, fence, client_id, room - len(units), whole - len(units))
         return units
 
 
@@ -88,7 +88,8 @@ def _cancel(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
 # --- places and changes -----------------------------------------------------------------------------------------------------------------
 
 
-def _places_and_changes(b: OpenBook, fence: int, client_id: int, room: int) -> list[Unit]:
+def _places_and_changes(b: OpenBook, fence: int, client_id: int, room: int, whole: int) -> list[Unit]:
+    """`whole` is the room there is: a unit of more than 24 frames (ten pairs of exits) goes alone, as soon as it fits there."""
     pending = (
         BrokerCommand.objects.filter(state=_PENDING, kind__in=[CommandKind.PLACE.value, CommandKind.MODIFY.value])
         .exclude(claimable_at=None)
@@ -100,7 +101,7 @@ def _places_and_changes(b: OpenBook, fence: int, client_id: int, room: int) -> l
         groups.setdefault(command.unit_id, []).append(command)
     units: list[Unit] = []
     for commands in groups.values():
-        if len(commands) > room:
+        if len(commands) > (room if units or len(commands) <= AT_ONCE else whole):
             break  # it waits for room, and nothing younger overtakes it
         if commands[0].kind == CommandKind.MODIFY:
             unit = _change(b, commands[0], fence, client_id)
@@ -180,8 +181,12 @@ def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
         return None  # sent, and not heard of: the broker refuses a change before its first answer (2102)
     elif ib_order_id is None:
         breach = Breach("OTHER_CLIENT", "It was placed by another client of the gateway, which alone can change it.")
+    elif legs.waits(command, terms_from_json(command.terms)):
+        return None
     else:
-        breach = _checked(b, [Draft(order, terms_from_json(command.terms), is_change=True, asked_at=command.created_at)], command)
+        terms = terms_from_json(command.terms)
+        draft = Draft(order, terms, is_change=True, asked_at=command.created_at)
+        breach = legs.exceeds(command, terms) or _checked(b, [draft], command)
     if breach is not None:
         end(b, command, CommandState.REFUSED, str(breach.code), breach.message)
         return None

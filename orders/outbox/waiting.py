@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from orders.book import OpenBook
-from orders.exposure import closing_side, position_of, unprotected
+from orders.exposure import OPEN_COMMAND_STATES, closing_side, position_of, unprotected
 from orders.models import BrokerCommand, Execution, OrderRecord
 from orders.models.book import Source
 from orders.rules.lifecycle import TERMINAL
@@ -29,6 +29,8 @@ STEP_LIFE = timedelta(seconds=30)
 
 POSITION_SETTLES = timedelta(seconds=5)
 """IB reports a position apart from the execution that changed it, a little earlier or later."""
+
+QuantityRule = BrokerCommand.QuantityRule
 
 _PENDING = CommandState.PENDING.value
 _GONE = [status.value for status in TERMINAL]
@@ -59,34 +61,91 @@ def release(b: OpenBook) -> None:
     waiting = BrokerCommand.objects.filter(state=_PENDING, kind=CommandKind.PLACE.value, claimable_at=None).select_related("order__account")
     for command in waiting.order_by("pk"):
         gone = OrderRecord.objects.filter(client_order_id__in=command.after, status__in=_GONE).count()
-        if gone == len(set(command.after)):
+        if gone == len(set(command.after)) and not _exits_move(command):
             with b.event("order.released", source=Source.SYSTEM, order=command.order) as fact:
                 fact.set(command, claimable_at=b.now)
+
+
+def _exits_move(command: BrokerCommand) -> bool:
+    """A close of a part waits until no order on its side is being changed: the exits of the rest are made smaller first."""
+    if command.quantity_rule != QuantityRule.AT_MOST:
+        return False
+    order = command.order
+    changing = BrokerCommand.objects.filter(kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES)
+    return changing.filter(order__account=order.account_id, order__contract=order.contract_id, order__side=order.side).exists()
 
 
 def take_quantity(b: OpenBook, commands: list[BrokerCommand]) -> bool:
     """Gives a unit that waited the quantity that is left to close. False where it may not go now: nothing is left, or the position moves.
 
-    A closing order takes what is held by now; exits never take more than was asked.
+    An order that closes the whole takes what is held by now; one that closes a part, and exits, never take more than was asked.
     """
-    if commands[0].quantity_rule != BrokerCommand.QuantityRule.POSITION:
+    rule = commands[0].quantity_rule
+    if rule == QuantityRule.FIXED:
         return True
     left, reported = _left_to_close(b, [command.order for command in commands])
     if left is None:
         return False
+    if rule == QuantityRule.REVERSE:
+        return _take_reverse(b, commands[0], left)
     if left == 0:
-        for command in commands:
-            withdraw(b, command, "NOTHING_TO_CLOSE", "Nothing is left to close: the position is flat, or other orders close it.")
+        _nothing_left(b, commands)
         return False
+    given: dict[tuple[str, int], Decimal] = {}
+    for command in list(commands):
+        pair = _pair(command.order)
+        if pair not in given:  # the members of a pair exit the same; pairs share what there is, the first of them first
+            given[pair] = min(left - sum(given.values()), command.order.quantity)
+        if given[pair] > 0:
+            _size(b, command, left if _takes_all(command) else given[pair], left, reported)
+        else:
+            commands.remove(command)
+            withdraw(b, command, "NOTHING_TO_CLOSE", "Nothing is left for this pair of exits: those before it close the rest.")
+    return True
+
+
+def _pair(order: OrderRecord) -> tuple[str, int]:
+    return ("group", order.oca_group_id) if order.oca_group_id is not None else ("order", order.pk)
+
+
+def _takes_all(command: BrokerCommand) -> bool:
+    return command.quantity_rule == QuantityRule.POSITION and command.order.role in (Role.CLOSE, Role.LIQUIDATION)
+
+
+def _nothing_left(b: OpenBook, commands: list[BrokerCommand]) -> None:
+    words, attention = "Nothing is left to close: the position is flat, or other orders close it.", False
+    order = commands[0].order
+    if commands[0].quantity_rule == QuantityRule.AT_MOST and position_of(order.account, order.contract) is not None:
+        words, attention = "Not sent: the exits of the position were not made smaller, and close all of it.", True
     for command in commands:
-        order = command.order
-        quantity = left if order.role == Role.CLOSE else min(left, order.quantity)
-        if quantity == order.quantity:
-            continue
-        words = f"The quantity is {plain(quantity)} now."
-        flags = {} if left == reported else {"needs_attention": True, "attention_text": _smaller(left, reported)}
-        with b.event("order.sized", source=Source.SYSTEM, order=order, text=words) as fact:
-            fact.set(order, quantity=quantity, **flags)
+        withdraw(b, command, "NOTHING_TO_CLOSE", words, attention=attention)
+
+
+def _size(b: OpenBook, command: BrokerCommand, quantity: Decimal, left: Decimal, reported: Decimal) -> None:
+    order = command.order
+    if quantity == order.quantity:
+        return
+    words = f"The quantity is {plain(quantity)} now."
+    flags = {} if left == reported else {"needs_attention": True, "attention_text": _smaller(left, reported)}
+    with b.event("order.sized", source=Source.SYSTEM, order=order, text=words) as fact:
+        fact.set(order, quantity=quantity, **flags)
+
+
+def _take_reverse(b: OpenBook, command: BrokerCommand, left: Decimal) -> bool:
+    """Twice the position. It opens one, so nothing is guessed: where the position is in doubt, or others close it, it does not go."""
+    order = command.order
+    position = position_of(order.account, order.contract)
+    held = abs(position.quantity) if position is not None and closing_side(position.quantity) == order.side else Decimal(0)
+    if held == 0:
+        withdraw(b, command, "NOTHING_TO_CLOSE", "There is no position left to reverse.")
+        return False
+    if left != held:
+        words = f"Not sent: of the position of {plain(held)} other orders or executions not yet reported close {plain(held - left)}."
+        withdraw(b, command, "POSITION_MOVED", words, attention=True)
+        return False
+    if order.quantity != 2 * held:
+        with b.event("order.sized", source=Source.SYSTEM, order=order, text=f"The quantity is {plain(2 * held)} now.") as fact:
+            fact.set(order, quantity=2 * held)
     return True
 
 

@@ -13,6 +13,9 @@ from orders.queries.positions import positions
 from orders.queries.quotes import quote, watchlist
 from orders.queries.recovery import certificate, certificates, recovery, seen_incidents
 from orders.queries.restraints import restraints
+from orders.queries.sizing import sized
+from orders.queries.sweeps import sweep, sweeps
+from orders.queries.trades import closed_trades
 
 __all__ = [
     "HistoryFilters",
@@ -20,6 +23,7 @@ __all__ = [
     "attention",
     "certificate",
     "certificates",
+    "closed_trades",
     "executions",
     "family_roots",
     "gateway",
@@ -32,6 +36,9 @@ __all__ = [
     "recovery",
     "restraints",
     "seen_incidents",
+    "sized",
+    "sweep",
+    "sweeps",
     "tradable_accounts",
     "tradable_ids",
     "visible_accounts",

@@ -110,7 +110,7 @@ def guard_of(row: Position | OrderRecord, found: Verdicts) -> Guard | None:
         glyph=shown[0].glyph,
         findings=shown,
         bare=pair.quantity if pair else coming.quantity if coming else Decimal(0),
-        wanting=next((step.quantity for step in pair.steps if isinstance(step, Protect)), Decimal(0)) if pair else Decimal(0),
+        wanting=sum((step.quantity for step in pair.steps if isinstance(step, Protect)), Decimal(0)) if pair else Decimal(0),
         orphans=orphan.quantity if orphan else Decimal(0),
         under_way=pair is None and gravest.kind in (Kind.PROTECTING, Kind.CLOSING),
         closing=verdict.of(Kind.CLOSING) is not None,

@@ -19,7 +19,7 @@ from orders.rules.holding import Entry, Holding, Standing
 from orders.rules.hours import session_end
 from orders.rules.lifecycle import OPEN, TERMINAL, WORKING, OrderStatus
 from orders.rules.limits import Market
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, Role, Side, terms_from_json
+from orders.rules.terms import EXITS, OPEN_COMMANDS, CommandKind, CommandState, OrderTerms, Role, Side, terms_from_json
 from orders.trading_day import trading_day
 
 Key = tuple[int, int]
@@ -28,14 +28,13 @@ Key = tuple[int, int]
 POSITION_SETTLES = timedelta(seconds=5)
 RECENT = timedelta(seconds=60)  # an execution that a list brought is older, and IB's position knows of it
 FRESH_QUOTE = timedelta(seconds=30)
-EXITS = (Role.STOP_LOSS.value, Role.TAKE_PROFIT.value)
 _OPEN = [status.value for status in OPEN]
 
 
 def loose_exits(seen: Any) -> list[OrderRecord]:
     """Open exits in these accounts where the broker never reported a position: the entry was refused and its exits were not."""
     position = Position.objects.filter(account=OuterRef("account"), contract=OuterRef("contract"))
-    found = OrderRecord.objects.filter(~Exists(position), account__in=seen, status__in=_OPEN, role__in=EXITS)
+    found = OrderRecord.objects.filter(~Exists(position), account__in=seen, status__in=_OPEN, role__in=[role.value for role in EXITS])
     return list(found.select_related("account", "contract", "contract__quote"))
 
 
@@ -139,7 +138,7 @@ class _Reader:
 
     def standing(self, order: OrderRecord) -> Standing:
         parent = order.parent
-        group = f"entry-{order.parent_id}" if parent is not None else f"oca-{order.oca_group_id}" if order.oca_group_id else ""
+        group = f"oca-{order.oca_group_id}" if order.oca_group_id else f"entry-{order.parent_id}" if parent is not None else ""
         return Standing(
             name=order.client_order_id,
             side=Side(order.side),
@@ -153,6 +152,9 @@ class _Reader:
             limit_price=order.limit_price,
             outside_rth=order.outside_rth,
             good_till=order.good_till,
+            good_after=order.good_after,
+            trail_amount=order.trail_amount,
+            trail_percent=order.trail_percent,
             entry=Entry(parent.client_order_id, OrderStatus(parent.status), parent.filled_quantity) if parent is not None else None,
             group=group,
             oca_type=order.oca_group.oca_type if order.oca_group is not None else 0,

@@ -47,7 +47,10 @@ CHANGE_ASKED = Mark(_("CHANGE ASKED"), "st-asked", "s-asked", _("A change is on 
 LEGS: dict[str, str | Promise] = {
     Role.TAKE_PROFIT: _("target"),
     Role.STOP_LOSS: _("stop"),
+    Role.TIME_STOP: _("time stop"),
     Role.CLOSE: _("close"),
+    Role.REVERSE: _("reverse"),
+    Role.LIQUIDATION: _("liquidation"),
     Role.EXTERNAL: _("external"),
 }
 

@@ -19,7 +19,7 @@ from orders.queries.guard import Guard, Verdicts, guard_of, verdicts
 from orders.queries.quotes import is_old, quote_of
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, signed
 from orders.rules.lifecycle import OPEN
-from orders.rules.terms import Role
+from orders.rules.terms import EXITS
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def positions(
         account=OuterRef("account"),
         contract=OuterRef("contract"),
         status__in=[status.value for status in OPEN],
-        role__in=[Role.STOP_LOSS.value, Role.TAKE_PROFIT.value],
+        role__in=[role.value for role in EXITS],
     )
     found = found.filter(~Q(quantity=0) | Exists(left_over))
     held = list(found.select_related("account", "contract", "contract__quote", "values"))

@@ -132,6 +132,8 @@ def _why_bare(holding: Holding, missing: Decimal, coming: list[Standing]) -> str
             parts.append(f"{_stop(order)} is held behind its entry, which has not filled.")
     if coming:
         parts.append(f"{_stops(coming)} is on its way.")
+    if any(order.role is Role.TIME_STOP for order in holding.leaving):
+        parts.append("A time stop closes at its time, and at any price: until then it protects from nothing.")
     return " ".join(parts)
 
 
@@ -237,8 +239,9 @@ def _drifted(holding: Holding, able: list[Standing]) -> list[Finding]:
 
 
 def _reduces(holding: Holding, order: Standing) -> bool:
-    """Whether a fill of another member explains a smaller order: in groups of the reducing types, and among an entry's exits."""
-    reducing = order.oca_type in (OcaType.REDUCE_WITH_BLOCK, OcaType.REDUCE_WITHOUT_BLOCK) or order.entry is not None
+    """Whether a fill of another member explains a smaller order: in groups of the reducing types, and among exits that name no group."""
+    linked_by_ib = order.entry is not None and not order.oca_type
+    reducing = linked_by_ib or order.oca_type in (OcaType.REDUCE_WITH_BLOCK, OcaType.REDUCE_WITHOUT_BLOCK)
     return reducing and any(other.filled for other in holding.members(order))
 
 
@@ -281,7 +284,7 @@ def _stops(orders: Sequence[Standing]) -> str:
 
 
 def _name(order: Standing) -> str:
-    return _stop(order) if order.is_stop else "The target"
+    return _stop(order) if order.is_stop else "The time stop" if order.role is Role.TIME_STOP else "The target"
 
 
 def _exits(orders: Sequence[Standing]) -> str:

@@ -1,7 +1,8 @@
 """What the guardian looks at: one position, the orders that work on its contract, and how much of it each of them may still close.
 
 The rule it keeps: what protects is counted low and what may turn a position is counted high. Of orders that shut one another out (an OCA
-group, the exits of one entry) only one fills; an exit whose entry is still filling takes no more than has filled.
+group, the exits of an entry that name none) only one fills; groups add up. The exits of an entry that is still filling take together no
+more than has filled.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
-from orders.rules.terms import OrderTerms, Role, Side, TimeInForce
+from orders.rules.terms import EXITS, OrderTerms, Role, Side, TimeInForce
 
 TRAILING_TYPES = frozenset({"TRAIL", "TRAIL LIMIT"})
 STOP_TYPES = frozenset({"STP", "STP LMT"}) | TRAILING_TYPES
@@ -50,6 +51,9 @@ class Standing:
     limit_price: Decimal | None = None
     outside_rth: bool = False
     good_till: datetime | None = None
+    good_after: datetime | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
     entry: Entry | None = None
     group: str = ""  # orders of one group shut one another out; empty: it stands alone
     oca_type: int = 0
@@ -68,7 +72,7 @@ class Standing:
 
     @property
     def is_stop(self) -> bool:
-        return self.order_type in STOP_TYPES and self.role not in (Role.CLOSE, Role.ENTRY)
+        return self.order_type in STOP_TYPES and not self.is_close and self.role is not Role.ENTRY
 
     @property
     def trails(self) -> bool:
@@ -76,7 +80,7 @@ class Standing:
 
     @property
     def is_close(self) -> bool:
-        return self.role is Role.CLOSE
+        return self.role in (Role.CLOSE, Role.LIQUIDATION)
 
     @property
     def waits_for_entry(self) -> bool:
@@ -136,7 +140,7 @@ class Holding:
         """
         if order.is_close:
             return order.status is not OrderStatus.PENDING
-        if order.role in (Role.STOP_LOSS, Role.TAKE_PROFIT):
+        if order.role in EXITS:
             return True
         return bool(self.quantity) and order.is_stop and order.side is self.way_out
 
@@ -153,12 +157,21 @@ class Holding:
     def reach(self, order: Standing, *, at_most: bool = False) -> Decimal:
         """How much of a position the order may still close."""
         left = order.remaining(at_most=at_most)
-        if order.entry is None or not order.entry.is_open:
-            return left
-        exited = sum((other.filled for other in self.members(order)), NONE)
-        return min(left, max(order.entry.filled - exited, NONE))
+        return left if order.entry is None or not order.entry.is_open else min(left, self._given_by(order.entry))
+
+    def _given_by(self, entry: Entry) -> Decimal:
+        """What an entry that is still filling gives its exits, all of them: what it has filled, without what they have exited."""
+        exits = [order for order in (*self.orders, *self.ended) if order.entry is not None and order.entry.name == entry.name]
+        return max(entry.filled - sum((order.filled for order in exits), NONE), NONE)
 
     def total(self, orders: Iterable[Standing], *, at_most: bool = False) -> Decimal:
-        """What these orders may close together: of each group the largest."""
-        groups = self.groups(orders).values()
-        return sum((max(self.reach(order, at_most=at_most) for order in group) for group in groups), NONE)
+        """What these orders may close together: of each group the largest, and of the groups of an entry that fills what it gives."""
+        free, filling = NONE, dict[Entry, Decimal]()
+        for group in self.groups(orders).values():
+            most = max(self.reach(order, at_most=at_most) for order in group)
+            entry = group[0].entry
+            if entry is None or not entry.is_open:
+                free += most
+            else:
+                filling[entry] = filling.get(entry, NONE) + most
+        return free + sum((min(most, self._given_by(entry)) for entry, most in filling.items()), NONE)

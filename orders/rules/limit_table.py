@@ -27,6 +27,7 @@ class Rule(StrEnum):
     ORDER_RATIO = "ORDER_RATIO"
     ORDER_RATIO_FROM = "ORDER_RATIO_FROM"
     DUPLICATE_SECONDS = "DUPLICATE_SECONDS"
+    PREVIEW_DRIFT = "PREVIEW_DRIFT"
     MAX_QUANTITY = "MAX_QUANTITY"
     MAX_NOTIONAL = "MAX_NOTIONAL"
     MAX_POSITION = "MAX_POSITION"
@@ -124,6 +125,9 @@ RULES: dict[Rule, RuleSetting] = {
     Rule.ORDER_RATIO_FROM: _setting("50", "min", "messages", "Order ratio, from", "messages of a day below which it is not judged"),
     Rule.DUPLICATE_SECONDS: _setting(
         "3", "max", "seconds", "Same order again", "the same order again within this time needs a confirmation"
+    ),
+    Rule.PREVIEW_DRIFT: _setting(
+        "0.005", "min", "fraction", "Preview drift", "how far the price may have moved between a preview and its sending"
     ),
     Rule.SHORT_SALES: _setting("1", "min", "0 or 1", "Short sales", "0: nothing may be sold that is not held, working sales counted"),
     Rule.SELF_CROSS: _setting("0", "min", "0 or 1", "Self-cross", "1: an order may trade with another one of the desk"),

@@ -38,6 +38,8 @@ class Change:
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
     time_in_force: TimeInForce | None = None
 
 
@@ -66,7 +68,7 @@ OTHERS = "Other orders that close it work; cancel them first."
 
 
 def protect(holding: Holding, naked: Decimal, stops: Sequence[Standing]) -> Plan:
-    """A pair for what is naked. Exits without a stop that take its place are cancelled first, and their prices are kept.
+    """Pairs for what is naked. Exits without a stop that take its place are cancelled first; each keeps its size and prices in a new pair.
 
     After the first fill of an OCA group of type 1 such a target is left over: no stop can be added to it, and a second pair beside it could
     close more than is held.
@@ -92,9 +94,24 @@ def protect(holding: Holding, naked: Decimal, stops: Sequence[Standing]) -> Plan
         pairs = holding.groups(order for order in holding.leaving if order.kin in safe).values()
         uneven_pair = any(holding.total(pair) > holding.total([order for order in pair if order.is_stop]) for pair in pairs)
         return (), UNEVEN if uneven_pair else OTHERS
-    target = given_up[0].limit_price if len(given_up) == 1 else None
     steps = [Cancel(order.name) for order in given_up]
-    return (*steps, Protect(naked, _lost_stop(holding, given_up), target)), ""
+    return (*steps, *_new_pairs(holding, naked, given_up)), ""
+
+
+def _new_pairs(holding: Holding, naked: Decimal, given_up: Sequence[Standing]) -> list[Step]:
+    """A pair for each target that made room, as it stood, and one for what is left; a single one where there was none, or only one."""
+    targets = [order for order in given_up if order.role is Role.TAKE_PROFIT]
+    apart = len({order.kin for order in targets}) == len(given_up) > 1
+    if not apart:
+        target = given_up[0].limit_price if len(given_up) == 1 else None
+        return [Protect(naked, _lost_stop(holding, given_up[0]) if len(given_up) == 1 else None, target)]
+    steps: list[Step] = []
+    for order in targets:
+        size = min(naked, holding.reach(order))
+        naked -= size
+        if size:
+            steps.append(Protect(size, _lost_stop(holding, order), order.limit_price))
+    return [*steps, Protect(naked)] if naked else steps
 
 
 def _is_spare(order: Standing) -> bool:
@@ -103,11 +120,9 @@ def _is_spare(order: Standing) -> bool:
     return known and order.may_cancel and not order.is_close and order.role is not Role.ENTRY
 
 
-def _lost_stop(holding: Holding, given_up: Sequence[Standing]) -> Decimal | None:
+def _lost_stop(holding: Holding, target: Standing) -> Decimal | None:
     """The price of the stop that stood beside the exit that makes room."""
-    if len(given_up) != 1:
-        return None
-    lost = [order.stop_price for order in holding.members(given_up[0]) if order.is_stop and order.order_type == "STP"]
+    lost = [order.stop_price for order in holding.members(target) if order.is_stop and order.order_type == "STP"]
     return lost[-1] if lost else None
 
 
@@ -163,7 +178,10 @@ def differences(holding: Holding, order: Standing, *, reduces: bool) -> dict[str
     smaller_rightly = order.quantity < wanted.quantity and (reduces or not _fits(holding, replace(order, quantity=wanted.quantity)))
     if order.quantity != wanted.quantity and not smaller_rightly and wanted.quantity > order.filled:
         found["quantity"] = wanted.quantity
-    for name in ("limit_price",) if order.trails else ("limit_price", "stop_price"):  # where a trailing stop stands, nobody asked for
+    names = ("limit_price", "stop_price")
+    if order.trails:  # where it stands, nobody asked for; its distance somebody did
+        names = ("trail_amount", "trail_percent")
+    for name in names:
         if getattr(order, name) != getattr(wanted, name) and getattr(wanted, name) is not None:
             found[name] = getattr(wanted, name)
     if order.time_in_force != wanted.time_in_force.value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 
 from orders.rules.terms import MAX_SIGNIFICANT_DIGITS
 from orders.rules.tickets import TicketError
@@ -39,6 +39,12 @@ class PriceRule:
         """The nearest price on the tick, a tie away from zero. A price rounded into the next band is rounded by that band's tick too."""
         rounded = _to_multiple(price, self.tick_at(price))
         return rounded if self.is_on_tick(rounded) else _to_multiple(price, self.tick_at(rounded))
+
+    def beyond(self, price: Decimal, sign: int) -> Decimal:
+        """The next price on the tick above it (`sign` +1) or below it (-1), never the price itself."""
+        tick = self.tick_at(price)
+        steps = (price / tick).to_integral_value(ROUND_FLOOR if sign > 0 else ROUND_CEILING)
+        return self.nearest((steps + sign) * tick)
 
 
 def _to_multiple(value: Decimal, step: Decimal) -> Decimal:
@@ -138,3 +144,43 @@ def exit_prices(
         return ExitPrices(entry, stop, target, from_market=False)
     stop, target = stop_and_target(market, is_long=is_long, stop_loss=stop_loss, profit_target=profit_target, rule=rule)
     return ExitPrices(market, stop, target, from_market=True)
+
+
+@dataclass(frozen=True)
+class ExitFigures:
+    """How far an exit lies from its entry, in every way that traders say it; above zero on the exit's own side.
+
+    `money` is what it makes or costs, in the contract's currency, before costs. `risk` counts in R, the distance of the stop; None without
+    a stop.
+    """
+
+    amount: Decimal
+    percent: Decimal
+    ticks: Decimal
+    money: Decimal
+    risk: Decimal | None
+
+
+def exit_figures(
+    entry: Decimal,
+    price: Decimal,
+    *,
+    sign: int,
+    rule: PriceRule,
+    quantity: Decimal = Decimal(0),
+    multiplier: Decimal = Decimal(1),
+    stop: Decimal | None = None,
+) -> ExitFigures:
+    """What a price comes to. `sign` is +1 where gains lie above the entry: the target of a long position, the stop of a short one.
+
+    Ticks are those at the entry. Nothing is rounded: whoever shows a figure rounds it, and the price is found again from what is not.
+    """
+    amount = (price - entry) * sign
+    distance = abs(entry - stop) if stop is not None else None
+    return ExitFigures(
+        amount=amount,
+        percent=amount / entry * 100,
+        ticks=amount / rule.tick_at(entry),
+        money=amount * quantity * multiplier,
+        risk=amount / distance if distance else None,
+    )

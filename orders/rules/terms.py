@@ -131,6 +131,10 @@ class Role(StrEnum):
     EXTERNAL = "external"
 
 
+EXITS = frozenset({Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP})
+"""The members of a pair of exits."""
+
+
 class BookKind(StrEnum):
     """The kind of gateway a book is bound to at its first connect."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,12 @@ def clock(moment: Moment | None, form: str = "clock") -> dict[str, object]:
 def age(moment: Moment | None, text: str) -> dict[str, object]:
     """How long ago, counted on by the page."""
     return {"moment": moment, "text": text}
+
+
+@register.filter
+def at(values: Mapping[str, object], name: str) -> object:
+    """The value of that name; empty where there is none."""
+    return values.get(name, "")
 
 
 @register.simple_tag

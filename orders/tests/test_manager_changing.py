@@ -176,11 +176,11 @@ def test_the_exits_of_an_entry_that_was_cut_short_do_not_grow_beyond_what_it_fil
 @pytest.mark.parametrize(
     ("which", "price", "words"),
     [
-        (0, {"limit_price": D("108")}, "The target must lie on the profit side"),
-        (0, {"limit_price": D("96")}, "The stop must lie on the loss side"),
-        (1, {"limit_price": D("99")}, "The target must lie on the profit side"),  # it would sell the moment the entry fills
-        (1, {"limit_price": D("96")}, "The stop must be below the take profit"),
-        (2, {"stop_price": D("99.50")}, "The stop must lie on the loss side"),
+        (0, {"limit_price": D("108")}, "The target must be above the entry's price"),
+        (0, {"limit_price": D("96")}, "The stop must be below the entry's price"),
+        (1, {"limit_price": D("99")}, "The target must be above the entry's price"),  # it would sell the moment the entry fills
+        (1, {"limit_price": D("96")}, "The stop must be below the target"),
+        (2, {"stop_price": D("99.50")}, "The stop must be below the entry's price"),
     ],
 )
 def test_a_change_keeps_the_prices_of_a_bracket_in_order(wire: Wire, sent: bool, which: int, price: dict[str, D], words: str) -> None:
@@ -319,9 +319,9 @@ def test_cancel_all_sends_one_cancel_an_order_and_the_entry_first(wire: Wire) ->
     wire.sent(entry, target, stop)
     unsent = wire.buy("1")
     asked = wire.manager.cancel_all_orders(key=a_key())
-    assert asked == [entry, target, stop, unsent]
+    assert asked == [entry, stop, target, unsent]
     names = [unit.frames[0].client_order_id for unit in wire.send()]
-    assert names == [entry.client_order_id, target.client_order_id, stop.client_order_id]
+    assert names == [entry.client_order_id, stop.client_order_id, target.client_order_id]
     unsent.refresh_from_db()
     assert unsent.status == OrderStatus.CANCELLED
 

@@ -166,7 +166,7 @@ def test_an_entry_that_is_still_filling_is_cancelled_with_its_exits(wire: Wire) 
     order = close(wire)
     assert order.quantity == D(10)
     names = [unit.frames[0].client_order_id for unit in wire.send()]
-    assert names == [entry.client_order_id, target.client_order_id, stop.client_order_id]
+    assert names == [entry.client_order_id, stop.client_order_id, target.client_order_id]
 
 
 def test_a_second_close_is_refused_while_the_first_is_under_way(wire: Wire) -> None:

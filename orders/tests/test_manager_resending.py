@@ -108,10 +108,10 @@ def test_one_key_is_one_order_and_a_second_press_finds_nothing_to_send(wire: Wir
 
 
 def test_a_bracket_goes_again_whole(wire: Wire) -> None:
-    old = wire.bracket()
-    lose(wire, *old)
-    new = again(wire, old[2])
-    assert [order.resend_of_id for order in new] == [order.pk for order in old]
+    entry, target, stop = wire.bracket()
+    lose(wire, entry, target, stop)
+    new = again(wire, stop)
+    assert [order.resend_of_id for order in new] == [entry.pk, stop.pk, target.pk]
     assert [order.parent_id for order in new] == [None, new[0].pk, new[0].pk]
     [unit] = wire.send()
     assert [(frame.client_order_id, frame.transmit) for frame in unit.frames] == [
@@ -154,11 +154,11 @@ def test_of_what_had_filled_in_part_the_rest_goes(wire: Wire) -> None:
 
 def test_what_time_has_overtaken_goes_without_it_or_not_at_all(wire: Wire) -> None:
     soon, end = wire.now + timedelta(seconds=15), wire.now + timedelta(seconds=3600)
-    lost = wire.buy(good_after=soon, good_till=end, time_in_force=TimeInForce.GTD, display_size=D(50))
+    lost = wire.buy(good_till=end, time_in_force=TimeInForce.GTD, display_size=D(50))
     late = wire.buy("10", good_till=soon, time_in_force=TimeInForce.GTD)
     lose(wire, lost, late)
     [new] = again(wire, lost)
-    assert (new.quantity, new.good_after, new.good_till, new.display_size) == (100, None, end, 50)
+    assert (new.quantity, new.good_till, new.display_size) == (100, end, 50)
     assert refusal(wire, late) == "TICKET"
     assert as_of_now(replace(new.terms, quantity=D(50)), wire.now).display_size is None
 

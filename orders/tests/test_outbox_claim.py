@@ -56,10 +56,10 @@ def test_a_claimed_order_is_never_claimed_again(wire: Wire) -> None:
 def test_a_bracket_goes_out_as_one_family_and_only_its_last_frame_transmits(wire: Wire) -> None:
     orders = wire.bracket()
     [unit] = wire.claim()
-    entry, target, stop = places([unit])
+    entry, stop, target = places([unit])
     assert [frame.client_order_id for frame in (entry, target, stop)] == [order.client_order_id for order in orders]
     assert [frame.parent_ib_order_id for frame in (entry, target, stop)] == [0, entry.ib_order_id, entry.ib_order_id]
-    assert [frame.transmit for frame in (entry, target, stop)] == [False, False, True]
+    assert [frame.transmit for frame in (entry, stop, target)] == [False, False, True]
 
 
 def test_an_oca_pair_goes_stop_first_and_both_transmit(wire: Wire) -> None:

@@ -1,4 +1,4 @@
-"""One order: its page, changing it, cancelling it; and cancelling all of an account.
+"""One order: its page, cancelling it; and cancelling all of an account.
 
 The rule it keeps: an act on an order first says, in a page of its own, what it will do; nothing on the screen changes because of a click.
 """
@@ -20,15 +20,14 @@ from orders.manager import OrderManager
 from orders.manager.changing import in_scope
 from orders.manager.resending import lost_unit
 from orders.models import Account, Contract, OrderRecord
-from orders.pages.forms import ChangeForm, add_refusal
 from orders.pages.permissions import account_or_404, order_or_404, require_trade
 from orders.pages.views.frame import ask, done, page, too_old, was_sent_before
-from orders.pages.views.ticket import accepted_words
+from orders.pages.views.sending import accepted_words
 from orders.queries import gateway, order_detail
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, quantity
 from orders.queries.unknown import evidence
-from orders.rules.lifecycle import WORKING, OrderStatus
+from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role
 
 
@@ -40,67 +39,6 @@ def order(request: HttpRequest, client_order_id: str) -> HttpResponse:
     if detail is None:
         raise Http404(client_order_id)
     return page(request, "orders/order.html", "history", {"account": record.account, "detail": detail})
-
-
-# --- change ---------------------------------------------------------------------------------------------------------------------------
-
-
-@require_http_methods(["GET", "POST"])
-def change(request: HttpRequest, client_order_id: str) -> HttpResponse:
-    """New quantity, prices or time in force for a working order, shown as old → new."""
-    record = order_or_404(request, client_order_id)
-    require_trade(request, record.account)
-    form = ChangeForm(request.POST or None, order=record, auto_id="ask_%s")
-    problems = _why_not_change(record) if request.method == "GET" else []
-    if request.method == "POST" and form.is_valid():
-        problems = too_old(request)
-        if not problems and _changed(request, record, form):
-            return done(request, _("Change asked for: %s") % _words(record), _url(record), link=record.client_order_id)
-    context = {"order": record, "words": _words(record), "form": form, "problems": problems, "fields": _compared(form, record)}
-    return ask(request, "change", "history", {**context, "account": record.account}, refused=request.method == "POST")
-
-
-def _changed(request: HttpRequest, record: OrderRecord, form: ChangeForm) -> bool:
-    changes = form.changes()
-    if not changes:
-        form.add_error(None, _("Nothing would change: these are the terms the order has."))
-        return False
-    try:
-        OrderManager(request.user).modify_order(record, key=request.POST.get("key", ""), **changes)
-    except Refused as refused:
-        add_refusal(form, refused.message, refused.field, refused.code)
-        return False
-    except IllegalTransition as illegal:
-        form.add_error(None, str(illegal))
-        return False
-    return True
-
-
-def _why_not_change(record: OrderRecord) -> list[str]:
-    if record.is_external:
-        return [_("This order was placed elsewhere, and can only be changed there.")]
-    if not record.is_open:
-        return [_("This order is over: %s.") % record.status]
-    if record.state is not OrderStatus.PENDING and record.state not in WORKING:
-        return [_("An order that is %s cannot be changed until the broker has answered.") % record.status]
-    waiting = _open_commands(record)
-    if CommandKind.CANCEL in waiting:
-        return [_("A cancel is already on its way.")]
-    if CommandKind.MODIFY in waiting:
-        return [_("A change is already on its way.")]
-    return []
-
-
-def _compared(form: ChangeForm, record: OrderRecord) -> list[dict[str, Any]]:
-    """Each field with what the order has now."""
-    ticks = Ticks.load()
-    shown = []
-    for name, field in form.fields.items():
-        value = getattr(record, name)
-        old = quantity(value) if name == "quantity" else value if name == "time_in_force" else ticks.price(record.contract, value)
-        labels = {"quantity": _("Quantity"), "limit_price": _("Limit price"), "stop_price": _("Stop price"), "time_in_force": _("In force")}
-        shown.append({"name": name, "bound": form[name], "label": labels[name], "old": old, "is_choice": hasattr(field, "choices")})
-    return shown
 
 
 # --- cancel ---------------------------------------------------------------------------------------------------------------------------

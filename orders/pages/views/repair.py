@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
-from orders.manager.repairing import prices_for
+from orders.manager.repairing import Wanted, pair_for, prices_for
 from orders.models import Account, Contract, OrderRecord, Position
 from orders.pages.permissions import account_or_404, contract_or_404, require_trade
 from orders.pages.views.frame import ask, done, too_old, was_sent_before
@@ -24,8 +24,9 @@ from orders.queries.guard import guard_of, kind_named, verdicts
 from orders.queries.holdings import guarded, market_price
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, quantity
+from orders.queries.templates import exits_for
 from orders.rules.guardian import Finding
-from orders.rules.mending import Cancel, Change, Protect, Step, spell
+from orders.rules.mending import Cancel, Change, Protect, spell
 from orders.rules.terms import Role, plain
 
 
@@ -94,7 +95,7 @@ def _shown(request: HttpRequest, account: Account, contract: Contract) -> dict[s
         return {"mend": None, "others": others, "plan": ""}
     shown, finding = chosen
     context = {"mend": shown, "others": others, "plan": spell(finding.steps), "wait": finding.wait, "button": _button(finding)}
-    return {**context, "lines": _lines(finding, contract), **_pair(request, row, finding)}
+    return {**context, "lines": _lines(request, row, finding), **_pair(request, row, finding)}
 
 
 def _button(finding: Finding) -> str:
@@ -104,19 +105,32 @@ def _button(finding: Finding) -> str:
     return _("Send the cancels") if isinstance(first, Cancel) else _("Send the changes")
 
 
-def _lines(finding: Finding, contract: Contract) -> list[str]:
-    places = any(isinstance(step, Protect) for step in finding.steps)
-    return [_words(step, contract, makes_room=places) for step in finding.steps]
+def _lines(request: HttpRequest, row: Position | OrderRecord, finding: Finding) -> list[str]:
+    pairs = [step for step in finding.steps if isinstance(step, Protect)]
+    lines = [_words(step, row.contract, makes_room=bool(pairs)) for step in finding.steps if not isinstance(step, Protect)]
+    return lines + [_placed(request, row, step, alone=len(pairs) == 1) for step in pairs]
 
 
-def _words(step: Step, contract: Contract, *, makes_room: bool) -> str:
+def _placed(request: HttpRequest, row: Position | OrderRecord, step: Protect, *, alone: bool) -> str:
+    """A new pair in words: the prices of a single one are in fields, those of several stand here."""
+    facts = {"quantity": quantity(step.quantity), "symbol": row.contract.label}
+    if alone or not isinstance(row, Position):
+        return _("Placed, once what is cancelled is gone: stop and target for %(quantity)s %(symbol)s, one cancelling the other.") % facts
+    template, market = exits_for(request.user, row.contract), market_price(row.contract, timezone.now())
+    try:
+        pair = pair_for(row, step, Wanted(), template, market)
+    except Refused as refused:
+        return str(refused)
+    ticks = Ticks.load()
+    stop = _("%s %% behind the market") % plain(pair.trail_percent) if pair.trail_percent is not None else ""
+    prices = {"stop": stop or ticks.price(row.contract, pair.stop_price), "target": ticks.price(row.contract, pair.target_price)}
+    words = _("Placed, once what is cancelled is gone: stop %(stop)s and target %(target)s for %(quantity)s %(symbol)s, as one pair.")
+    return words % {**facts, **prices}
+
+
+def _words(step: Cancel | Change, contract: Contract, *, makes_room: bool) -> str:
     """One step, exactly. `makes_room`: it is taken so that new exits can follow."""
     ticks = Ticks.load()
-    if isinstance(step, Protect):
-        return _("Placed, once what is cancelled is gone: stop and target for %(quantity)s %(symbol)s, GTC, one cancelling the other.") % {
-            "quantity": quantity(step.quantity),
-            "symbol": contract.label,
-        }
     order = OrderRecord.objects.select_related("contract").get(client_order_id=step.order)
     words = f"{order.side} {terms_words(order, ticks)}"
     if isinstance(step, Cancel):
@@ -131,6 +145,8 @@ def _terms(step: Change, contract: Contract, ticks: Ticks) -> str:
         _("quantity"): None if step.quantity is None else quantity(step.quantity),
         _("limit"): None if step.limit_price is None else ticks.price(contract, step.limit_price),
         _("stop"): None if step.stop_price is None else ticks.price(contract, step.stop_price),
+        _("trail"): None if step.trail_amount is None else plain(step.trail_amount),
+        _("trail %"): None if step.trail_percent is None else plain(step.trail_percent),
         _("in force"): step.time_in_force,
     }
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
@@ -138,24 +154,31 @@ def _terms(step: Change, contract: Contract, ticks: Ticks) -> str:
 
 def _pair(request: HttpRequest, row: Position | OrderRecord, finding: Finding) -> dict[str, Any]:
     """The prices of a new pair, and what they are counted from."""
-    step = next((step for step in finding.steps if isinstance(step, Protect)), None)
-    if step is None or not isinstance(row, Position):
+    pairs = [step for step in finding.steps if isinstance(step, Protect)]
+    if len(pairs) != 1 or not isinstance(row, Position):
         return {}
+    [step] = pairs
+    template = exits_for(request.user, row.contract)
     try:
-        found = prices_for(row, step, market_price(row.contract, timezone.now()))
+        found = prices_for(row, step, market_price(row.contract, timezone.now()), template)
     except Refused as refused:
         return {"counted": str(refused)}
     ticks = Ticks.load()
     base = ticks.price(row.contract, found.base)
+    away = {"base": base, "stop": plain(template.stop_loss * 100), "target": plain(template.profit_target * 100)}
     if step.stop_price == found.stop:
         counted = _("As the exits stood before.")
     elif found.from_market:
-        counted = _("Counted from the market at %s, 2 %% and 8 %%: around the entry they would trade at once.") % base
+        words = _("Counted from the market at %(base)s, %(stop)s %% and %(target)s %%: around the entry they would trade at once.")
+        counted = words % away
     else:
-        counted = _("Counted from the average cost of %s, 2 %% and 8 %%.") % base
+        counted = _("Counted from the average cost of %(base)s, %(stop)s %% and %(target)s %%.") % away
+    trails = template.trail_percent is not None and step.stop_price != found.stop
+    if trails:
+        counted += " " + _("Without a price the stop trails %s %% behind the market.") % plain(template.trail_percent)
     return {
         "prices": True,
-        "stop_price": request.POST.get("stop_price") or plain(found.stop),
+        "stop_price": request.POST.get("stop_price") or ("" if trails else plain(found.stop)),
         "target_price": request.POST.get("target_price") or plain(found.target),
         "stop_only": "stop_only" in request.POST,
         "counted": counted,

@@ -1,0 +1,64 @@
+"""Changes of size within a bracket, which must not overtake one another: at no moment may its exits be for more than its entry.
+
+The rule it keeps: exits that grow wait until the broker has made the entry larger, and an entry that shrinks waits until it has made the
+exits smaller. What the broker refused of the first is then refused of the second.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+
+from orders.models import BrokerCommand, OrderRecord
+from orders.rules.lifecycle import OPEN
+from orders.rules.limits import Breach, Rule
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, OrderTerms, plain
+
+_OPEN = [status.value for status in OPEN]
+
+
+def waits(command: BrokerCommand, terms: OrderTerms) -> bool:
+    """Whether another leg's change must be answered before this one goes. It is asked again at each claim; too old, it is refused."""
+    order = command.order
+    if terms.quantity > order.quantity:
+        return order.parent is not None and order.parent.is_open and bool(_requested([order.parent.pk]))
+    if terms.quantity < order.quantity:
+        return bool(_requested([child.pk for child in _exits(order)]))
+    return False
+
+
+def exceeds(command: BrokerCommand, terms: OrderTerms) -> Breach | None:
+    """An entry that would be smaller than its exits, or exits larger than their entry: the broker refused what was to come first."""
+    order, parent = command.order, command.order.parent
+    if terms.quantity < order.quantity:
+        total = _total(_exits(order))
+        if total > terms.quantity:
+            words = f"Its exits are still for {plain(total)}: the broker did not make them smaller."
+            return Breach("EXITS_EXCEED", words, total, terms.quantity, "quantity")
+    if terms.quantity > order.quantity and parent is not None:
+        others = [exit_order for exit_order in _exits(parent) if exit_order.oca_group_id != order.oca_group_id]
+        total, most = terms.quantity + _total(others), parent.quantity if parent.is_open else parent.filled_quantity
+        if total > most:
+            words = f"The exits would be for {plain(total)}, and their entry is for {plain(most)}."
+            return Breach(Rule.EXCEEDS_POSITION, words, most, total, "quantity")
+    return None
+
+
+def _total(exits: list[OrderRecord]) -> Decimal:
+    """What exits of one entry are for, pair by pair, each as large as it may be made yet."""
+    requested = _requested([order.pk for order in exits])
+    groups: dict[int | None, list[Decimal]] = defaultdict(list)
+    for order in exits:
+        groups[order.oca_group_id].append(max(order.quantity, requested.get(order.pk, order.quantity)))
+    return sum((max(sizes) for sizes in groups.values()), Decimal(0))
+
+
+def _requested(orders: list[int]) -> dict[int, Decimal]:
+    """Quantities asked for by changes that are not settled."""
+    states = [state.value for state in OPEN_COMMANDS]
+    rows = BrokerCommand.objects.filter(order__in=orders, kind=CommandKind.MODIFY.value, state__in=states)
+    return {pk: Decimal(terms["quantity"]) for pk, terms in rows.values_list("order_id", "terms")}
+
+
+def _exits(entry: OrderRecord) -> list[OrderRecord]:
+    return list(OrderRecord.objects.filter(parent=entry, status__in=_OPEN))
