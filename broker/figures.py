@@ -5,6 +5,7 @@ The rule kept here: an unset figure is None, never zero; a price of -1 or of no 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -108,8 +109,30 @@ def found(description: ContractDescription) -> dict[str, Any] | None:
     }
 
 
-def preview(state: OrderState) -> dict[str, Any]:
-    """The answer to a what-if: margins and commission as decimals in text, None where IB left them unset."""
+def chains(rows: Iterable[tuple[str, int, str, str, Iterable[str], Iterable[float]]]) -> list[dict[str, Any]]:
+    """Option chains as Inquiry.answer keeps them: those of one exchange, trading class and multiplier together, SMART first.
+
+    IB tells them in as many parts as it likes. Expirations are days (20261218), strikes decimals in text, both ascending.
+    """
+    found: dict[tuple[str, str, str], tuple[set[str], set[Decimal]]] = {}
+    for exchange, _underlying, trading_class, multiplier, expirations, strikes in rows:
+        days, prices = found.setdefault((exchange, trading_class, multiplier), (set(), set()))
+        days.update(expirations)
+        prices.update(price for strike in strikes if (price := number(strike)) is not None)
+    return [
+        {
+            "exchange": exchange,
+            "trading_class": trading_class,
+            "multiplier": multiplier,
+            "expirations": sorted(days),
+            "strikes": [plain(price) for price in sorted(prices)],
+        }
+        for (exchange, trading_class, multiplier), (days, prices) in sorted(found.items(), key=lambda one: (one[0][0] != "SMART", one[0]))
+    ]
+
+
+def preview(state: OrderState, notices: Sequence[str] = ()) -> dict[str, Any]:
+    """The answer to a what-if: margins and commission as decimals in text, None where IB left them unset. `warning`: all that was said."""
     figures = {
         "initial_margin_before": state.initMarginBefore,
         "initial_margin_change": state.initMarginChange,
@@ -125,7 +148,8 @@ def preview(state: OrderState) -> dict[str, Any]:
         "most_commission": state.maxCommission,
     }
     answer: dict[str, Any] = {name: _text(value) for name, value in figures.items()}
-    return {**answer, "commission_currency": state.commissionCurrency, "warning": readable(state.warningText)}
+    warning = " ".join(text for text in (readable(state.warningText), *notices) if text)
+    return {**answer, "commission_currency": state.commissionCurrency, "warning": warning}
 
 
 def bar_row(bar: BarData) -> list[str | None]:

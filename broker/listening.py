@@ -116,6 +116,7 @@ class Listener:
     troubles: int = 0
     told: set[str] = field(default_factory=set)  # what could not be read, of this connection
     sent: dict[int, Sent] = field(default_factory=dict)
+    previews: set[int] = field(default_factory=set)  # order ids that were spent on what-ifs
     silent: list[Sent] = field(default_factory=list)  # new orders of which nothing was heard when last looked at
     collection: Collection | None = None
 
@@ -143,6 +144,8 @@ class Listener:
             "bondContractDetails": self._row,
             "contractDetailsEnd": requests.end,
             "symbolSamples": requests.end,
+            "securityDefinitionOptionParameter": lambda request_id, *chain: self._row(request_id, chain),
+            "securityDefinitionOptionParameterEnd": requests.end,
             "marketRule": lambda rule_id, increments: requests.end(f"market rule {rule_id}", increments),
             "historicalData": self._row,
             "historicalDataEnd": lambda request_id, start, end: requests.end(request_id),
@@ -238,8 +241,15 @@ class Listener:
                 log.info("code %s for a question nobody waits for: %s", code, text)
             return
         if about > 0:
-            if errors.is_notice(code) or not self.requests.fail(about, RequestFailed(code, text)):  # a preview has an order id
+            preview = self.requests.waiting(about)  # it has an order id
+            if preview is None and about not in self.previews:
                 self._order_message(about, code, text)
+            elif preview is None:
+                log.info("code %s for a preview that is over: %s", code, text)
+            elif errors.is_notice(code):
+                preview.notices.append(text)
+            else:
+                preview.settle(error=RequestFailed(code, text))
             return
         if errors.link(code) is errors.Link.CLIENT_ID_TAKEN:
             self.client_id_taken = True

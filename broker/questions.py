@@ -146,19 +146,40 @@ class Questions:
         return await self._contract_details(ib_async.Contract(conId=spec.con_id, exchange=spec.exchange))
 
     async def contracts(self, **named: str | int) -> list[ContractDetailed]:
-        """The contracts that fit a con_id, or a symbol with sec_type, exchange, currency, expiry, strike and right as far as given."""
+        """The contracts that fit a con_id, or a symbol with the other fields as far as given: what is not given may be anything.
+
+        A future's or option's expiry may be a day or a month (20261218, 202612). Raises RequestFailed (200) where none fits.
+        """
         if "con_id" in named:
             return await self._contract_details(ib_async.Contract(conId=int(named["con_id"])))
         contract = ib_async.Contract(
-            symbol=str(named["symbol"]),
+            symbol=str(named.get("symbol", "")),
             secType=str(named.get("sec_type", "STK")),
             exchange=str(named.get("exchange", "")),
+            primaryExchange=str(named.get("primary_exchange", "")),
             currency=str(named.get("currency", "")),
+            localSymbol=str(named.get("local_symbol", "")),
+            tradingClass=str(named.get("trading_class", "")),
+            multiplier=str(named.get("multiplier", "")),
             lastTradeDateOrContractMonth=str(named.get("expiry", "")),
             strike=float(named.get("strike", 0)),
             right=str(named.get("right", "")),
         )
         return await self._contract_details(contract)
+
+    async def chain(self, spec: ContractSpec) -> list[dict[str, Any]]:
+        """The options on an underlying, one entry for each exchange and trading class; none where there are none.
+
+        Those on a future are asked for at its own exchange; for shares and indices IB wants no exchange and names all.
+        """
+        request_id = self.requests.new_id()
+        exchange = spec.exchange if spec.sec_type == "FUT" else ""
+        rows = await self._ask(
+            request_id,
+            lambda: self.client.reqSecDefOptParams(request_id, spec.symbol, exchange, spec.sec_type, spec.con_id),
+            ANSWER_PATIENCE,
+        )
+        return figures.chains(rows)
 
     async def market_rule(self, rule_id: int) -> MarketRuleReported:
         """The price ladder of a rule. Raises Unanswered: a rule that does not exist has no answer."""
@@ -180,11 +201,24 @@ class Questions:
     # --- previews and bars ------------------------------------------------------------------------------------------------------------
 
     async def what_if(self, order_id: int, spec: ContractSpec, terms: OrderTerms, account: str) -> dict[str, Any]:
-        """Margins and commission of an order that is not placed. Takes an order id of the book: IB counts it like any other."""
+        """Margins and commission of an order that is not placed. Takes an order id of the book: IB counts it like any other.
+
+        What the gateway says beside the answer (399, 2100 to 2199) is part of its warning. Raises Unanswered, or RequestFailed, also where
+        nothing but such a word came in time.
+        """
         order = ib_terms(terms, account)
         order.orderId, order.whatIf, order.transmit = order_id, True, True  # 413: a preview must be transmitted
-        state = await self._ask(order_id, lambda: self.client.placeOrder(order_id, ib_contract(spec), order), ANSWER_PATIENCE)
-        return figures.preview(state)
+        await self.paced()
+        self.listener.previews.add(order_id)
+        with self.requests.asked(order_id) as waiting:
+            self.client.placeOrder(order_id, ib_contract(spec), order)
+            try:
+                state = await waiting.answer(ANSWER_PATIENCE)
+            except Unanswered:
+                if waiting.notices:
+                    raise RequestFailed(0, " ".join(waiting.notices)) from None
+                raise
+        return figures.preview(state, waiting.notices)
 
     async def bars(self, spec: ContractSpec, bar: str, duration: str) -> list[list[str | None]]:
         """Historical bars, size and duration in IB's words ("5 mins", "1 D"); of currency pairs the midpoint: they have no trades."""

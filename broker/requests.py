@@ -41,6 +41,7 @@ class Waiting:
         self._monotonic = monotonic
         self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.rows: list[Any] = []
+        self.notices: list[str] = []  # what was said about the question without ending it
         self.taken_for: list[float] = []  # ends that came and were taken for those of earlier questions, of these moments
         self.last_heard = monotonic()
 

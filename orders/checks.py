@@ -6,40 +6,45 @@ breach decides.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import Error as DatabaseError
 
 from orders import contracts
 from orders.book import OpenBook
-from orders.exposure import may_trade, open_orders, position_of, unprotected
-from orders.models import Account, Contract, Limit, OrderRecord, Quote
+from orders.grounds import Grounds, limits_for, market_from, number
+from orders.models import Account, AccountValue, Book, Contract, Quote
 from orders.models.reading import the_one
+from orders.proposals import Asked, Draft, count_traffic, facts_of, propose, shared, standing
 from orders.queries.access import tradable_accounts
-from orders.queries.values import amount_of, exchange_rate
-from orders.rules.lifecycle import OrderStatus
-from orders.rules.limits import Breach, Facts, Market, Proposal, Rule, check, effective, fresh_market, trades_now
+from orders.rules.limits import RULES, Breach, Limits, Market, Proposal, Reading, Rule, readings
 from orders.rules.offering import distances
 from orders.rules.pricing import check_distance, check_price, check_quantity
-from orders.rules.terms import BookKind, OrderTerms, Role
+from orders.rules.terms import BookKind, OrderTerms, OrderType, Role, Side
 from orders.rules.tickets import TicketError, pair_field
 
-_EXITS = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.CLOSE, Role.LIQUIDATION)
+__all__ = [
+    "Draft",
+    "Usage",
+    "breaches",
+    "exchange_rate",
+    "fits_contract",
+    "in_ticket",
+    "limits_for",
+    "market_of",
+    "permission",
+    "sentence",
+    "usage",
+    "warnings",
+]
 
-
-@dataclass(frozen=True)
-class Draft:
-    """An order as it would stand: a new one (`order` not saved yet) or one that is there, with the terms asked for."""
-
-    order: OrderRecord
-    terms: OrderTerms
-    is_change: bool = False
-    pair: int = 0  # the number of its pair of exits within the ticket, from one; 0: it belongs to none
+log = logging.getLogger(__name__)
 
 
 def permission(b: OpenBook, user: Any, account: Account) -> Breach | None:
@@ -100,12 +105,6 @@ def sentence(error: TicketError) -> str:
     return f"{error.field.replace('_', ' ').capitalize()} {error.message}."
 
 
-def limits_for(account: Account, user: Any) -> dict[str, Decimal]:
-    """The limits that decide for this user in this account."""
-    scopes = Q(scope=Limit.Scope.DESK) | Q(scope=Limit.Scope.ACCOUNT, account=account) | Q(scope=Limit.Scope.USER, user=user)
-    return effective(Limit.objects.filter(scopes).values_list("rule", "value"))
-
-
 def breaches(
     b: OpenBook,
     drafts: Sequence[Draft],
@@ -115,26 +114,36 @@ def breaches(
     at_claim: bool = False,
     leaving: Collection[int] = (),
 ) -> list[Breach]:
-    """Every breach of a limit by the orders of one unit, judged together.
+    """Every breach of a limit by the orders of one unit, judged together. What cannot be judged at all is a breach too.
 
     `at_claim`: they were accepted before. `leaving`: open orders that will be gone before these go.
     """
-    first = drafts[0].order
-    limits = limits_for(first.account, user)
-    apart = {draft.order.pk for draft in drafts if draft.order.pk} | set(leaving)
+    asked = Asked(tuple(drafts), frozenset(leaving), at_claim, confirm_duplicate)
     found: list[Breach] = []
-    for index, draft in enumerate(drafts):
-        earlier = sum(1 for other in drafts[:index] if other.terms.side is draft.terms.side)
-        facts = _facts(b, draft, apart, earlier)
-        if index == 0 and not draft.order.pk:
-            facts = replace(facts, duplicate_age_seconds=_duplicate_age(draft, user, b.now, limits[Rule.DUPLICATE_SECONDS]))
-        market = fresh_market(facts, limits)
-        proposal = replace(
-            _proposal(draft, drafts, facts.position, market, leaving), confirm_duplicate=confirm_duplicate, accepted=at_claim
-        )
-        breached = check(proposal, facts, limits)
-        found += breached if draft.is_change else [in_ticket(draft, breach) for breach in breached]
+    try:
+        grounds = _grounds(asked, user, b.now, b.row.kind)
+        for draft, reading in _readings(grounds, asked):
+            if (breach := reading.breach) is not None:
+                found.append(breach if draft.is_change else in_ticket(draft, breach))
+    except DatabaseError:
+        raise
+    except Exception:
+        log.exception("the orders %s could not be judged", [str(draft.order) for draft in drafts])
+        found.append(Breach(Rule.RULE_FAILED, "What the limits rest on could not be read, so nothing is let through; look at the log."))
     return found
+
+
+def _grounds(asked: Asked, user: Any, now: datetime, kind: str) -> Grounds:
+    first = asked.drafts[0].order
+    return Grounds(first.account, first.contract, user, now, kind == BookKind.LIVE.value)
+
+
+def _readings(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Iterator[tuple[Draft, Reading]]:
+    common = shared(grounds, asked, exact=exact)
+    for index, draft in enumerate(asked.drafts):
+        facts = facts_of(grounds, asked, index, common)
+        for reading in readings(propose(grounds, asked, draft), facts, grounds.limits):
+            yield draft, reading
 
 
 def in_ticket(draft: Draft, breach: Breach) -> Breach:
@@ -146,86 +155,107 @@ def in_ticket(draft: Draft, breach: Breach) -> Breach:
     return replace(breach, field=pair_field(draft.pair, field))
 
 
-def _proposal(draft: Draft, drafts: Sequence[Draft], position: Decimal, market: Market | None, leaving: Collection[int]) -> Proposal:
-    order, parent = draft.order, draft.order.parent
-    plain = Proposal(terms=draft.terms, role=Role(order.role), is_change=draft.is_change)
-    # Moving the price of an exit that the position has shrunk below takes nothing more from it.
-    grows = not draft.is_change or draft.terms.quantity > order.quantity
-    if parent is None:
-        reduces = position != 0 and _is_reduction(draft, leaving)
-        return replace(plain, reduces=reduces, exceeds=plain.role in _EXITS and grows and not reduces)
-    entry = next((other.terms for other in drafts if other.order is parent), None) or parent.terms
-    waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(entry, market)
-    # An entry that is over gives its exits what it filled, and of that what is still held.
-    reduces = not grows or (draft.terms.quantity <= entry.quantity if parent.is_open else _is_reduction(draft, leaving))
-    return replace(plain, reduces=reduces, exceeds=not reduces, waits=waits)
+# --- how much of the limits is used -------------------------------------------------------------------------------------------------------
 
 
-def _is_reduction(draft: Draft, leaving: Collection[int]) -> bool:
-    """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its group are no others."""
-    order = draft.order
-    apart = set(leaving)
-    if order.pk:
-        same = OrderRecord.objects.filter(account=order.account, contract=order.contract, status=OrderStatus.PENDING.value)
-        apart |= {order.pk, *same.filter(pk__gt=order.pk).values_list("pk", flat=True)}
-    if order.parent_id is not None:
-        apart |= set(OrderRecord.objects.filter(parent_id=order.parent_id).values_list("pk", flat=True))
-    if order.oca_group_id is not None:
-        apart |= set(OrderRecord.objects.filter(oca_group_id=order.oca_group_id).values_list("pk", flat=True))
-    left = unprotected(order.account, order.contract, draft.terms.side, without=apart)
-    return draft.terms.quantity - order.filled_quantity <= left
+@dataclass(frozen=True)
+class Usage:
+    """One limit and what stands against it. `actual` and `share` (1: used up) are None where it is not known; `scope` says whose limit it
+    is: desk, account, user, or default. `broken`: the sentence of the refusal, where it is one."""
+
+    rule: str
+    label: str
+    limit: Decimal
+    actual: Decimal | None
+    unit: str
+    share: Decimal | None
+    scope: str
+    broken: str = ""
 
 
-def _facts(b: OpenBook, draft: Draft, apart: Collection[int], earlier: int) -> Facts:
-    order, side = draft.order, draft.terms.side
-    others = open_orders(order.account, order.contract, side, without=apart)
-    position = position_of(order.account, order.contract)
-    return Facts(
-        multiplier=order.contract.multiplier,
-        exchange_rate=exchange_rate(order.account, order.contract.currency),
-        market=market_of(order.contract, b.now),
-        position=position.quantity if position else Decimal(0),
-        working=may_trade(others),
-        open_orders=len(others) + earlier,
-        daily_pnl=daily_pnl(order.account),
-        is_live_book=b.row.kind == BookKind.LIVE.value,
-    )
+def usage(
+    drafts: Sequence[Draft], user: Any, now: datetime, *, account: Account | None = None, leaving: Collection[int] = ()
+) -> list[Usage]:
+    """How much of each limit these orders would use; without any, how much of those of `account` and the user is used now.
+
+    Reads without the book's lock: it shows, and decides nothing. Of several orders the one that uses most is told.
+    """
+    kind = Book.objects.values_list("kind", flat=True).first() or ""
+    asked = Asked(tuple(drafts), frozenset(leaving), confirm_duplicate=True)
+    if drafts:
+        grounds = _grounds(asked, user, now, kind)
+        found = [reading for _, reading in _readings(grounds, asked, exact=True)]
+    else:
+        assert account is not None, "without an order it must be said which account is meant"
+        grounds = Grounds(account, None, user, now, kind == BookKind.LIVE.value)
+        facts = standing(grounds, count_traffic(grounds, asked, exact=True))
+        found = list(readings(NOTHING, facts, grounds.limits))
+    return _most(found, grounds.limits)
 
 
-def daily_pnl(account: Account) -> Decimal | None:
-    return _value(account, "DailyPnL", "")
+NOTHING = Proposal(OrderTerms(Side.BUY, OrderType.LIMIT, Decimal(0)), is_nothing=True)
+"""The order that is none: what is read of it is how things stand."""
+
+
+def _most(found: Sequence[Reading], limits: Limits) -> list[Usage]:
+    """One line for each limit that has a value, in the order of the controls."""
+    lines: dict[str, Usage] = {}
+    for reading in found:
+        if (rule := Rule(reading.code)) not in RULES or reading.limit is None:
+            continue
+        line = _line(rule, reading, limits)
+        other = lines.get(line.rule)
+        if other is None or _weight(line) > _weight(other):
+            lines[line.rule] = line
+    return list(lines.values())
+
+
+def _line(rule: Rule, reading: Reading, limits: Limits) -> Usage:
+    setting, limit, actual = RULES[rule], reading.limit, reading.actual
+    assert limit is not None
+    if rule is Rule.TRADING_STATE:
+        actual = limit
+    share = None if actual is None else _share(rule, limit, actual)
+    return Usage(rule.value, setting.label, limit, actual, setting.unit, share, limits.scopes.get(rule.value, ""), reading.broken)
+
+
+def _share(rule: Rule, limit: Decimal, actual: Decimal) -> Decimal:
+    if rule is Rule.TRADING_STATE:
+        return min(actual, Decimal(1))
+    if limit == 0:
+        return Decimal(1) if actual > 0 else Decimal(0)
+    return max(actual / limit, Decimal(0))
+
+
+def _weight(line: Usage) -> tuple[bool, Decimal]:
+    """What is broken before what is not; what is not known weighs most."""
+    return bool(line.broken), line.share if line.share is not None else Decimal("Infinity")
+
+
+def warnings(drafts: Sequence[Draft], user: Any, now: datetime) -> list[str]:
+    """What a person should hear before he sends these, though nothing refuses them."""
+    kind = Book.objects.values_list("kind", flat=True).first() or ""
+    asked = Asked(tuple(drafts), confirm_duplicate=True)
+    found = [reading.warns for _, reading in _readings(_grounds(asked, user, now, kind), asked) if reading.warns]
+    return list(dict.fromkeys(found))
+
+
+# --- single facts ------------------------------------------------------------------------------------------------------------------------
+
+
+def exchange_rate(account: Account, currency: str) -> Decimal | None:
+    """How much of the account's base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""
+    if currency and currency == account.base_currency:
+        return Decimal(1)
+    rate = _value(account, "ExchangeRate", currency)
+    return rate if rate is not None and rate > 0 else None
 
 
 def _value(account: Account, name: str, currency: str) -> Decimal | None:
-    told = amount_of(account, name, currency)
-    return told.value if told is not None else None
+    return number(the_one(AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True)))
 
 
 def market_of(contract: Contract, now: datetime) -> Market | None:
     """The newest quote with its age; a side that is absent, zero or negative is None."""
     quote = the_one(Quote.objects.filter(contract=contract))
-    if quote is None:
-        return None
-    bid, ask, last = (price if price is not None and price > 0 else None for price in (quote.bid, quote.ask, quote.last))
-    return Market(bid=bid, ask=ask, last=last, age_seconds=_seconds(now - quote.at), delayed=quote.delayed)
-
-
-def _duplicate_age(draft: Draft, user: Any, now: datetime, longest: Decimal) -> Decimal | None:
-    """Seconds since this user placed the same order; one that was refused or withdrawn is not the same."""
-    order, terms = draft.order, draft.terms
-    recent = OrderRecord.objects.filter(
-        account=order.account,
-        contract=order.contract,
-        created_by=user,
-        parent=None,
-        created_at__gt=now - timedelta(seconds=float(longest)),
-    ).exclude(status__in=[OrderStatus.CANCELLED.value, OrderStatus.REJECTED.value])
-    asked = (terms.side.value, terms.order_type.value, terms.quantity, terms.limit_price, terms.stop_price)
-    for other in recent.order_by("-pk"):
-        if (other.side, other.order_type, other.quantity, other.limit_price, other.stop_price) == asked:
-            return max(_seconds(now - other.created_at), Decimal(0))
-    return None
-
-
-def _seconds(length: timedelta) -> Decimal:
-    return Decimal(length // timedelta(microseconds=1)) / 1_000_000
+    return None if quote is None else market_from(quote.bid, quote.ask, quote.last, quote.at, quote.delayed, now)

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from orders.book import book
+from orders.book import OpenBook, book
 from orders.contracts import spec
 from orders.exposure import OPEN_STATUSES
 from orders.models import Contract, Inquiry, OrderRecord, Position, Watch
@@ -46,9 +46,14 @@ class Asked:
 def ask(kind: str, arguments: dict[str, Any], user: Any, now: datetime, ttl: timedelta = timedelta(seconds=10)) -> Inquiry:
     """Puts a question and rings the worker. Its answer comes into the same row, or does not: it is worth nothing after `ttl`."""
     with book(at=now) as b:
-        Inquiry.objects.filter(expires_at__lt=now - KEPT).delete()
-        row = Inquiry.objects.create(kind=str(kind), arguments=arguments, asked_by=user, asked_at=now, expires_at=now + ttl)
-        b.wake_worker()
+        return put(b, kind, arguments, user, ttl)
+
+
+def put(b: OpenBook, kind: str, arguments: dict[str, Any], user: Any, ttl: timedelta) -> Inquiry:
+    """`ask` for who has the book open."""
+    Inquiry.objects.filter(expires_at__lt=b.now - KEPT).delete()
+    row = Inquiry.objects.create(kind=str(kind), arguments=arguments, asked_by=user, asked_at=b.now, expires_at=b.now + ttl)
+    b.wake_worker()
     return row
 
 

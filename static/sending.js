@@ -4,7 +4,7 @@
    one order; the server answers the same key with the same answer. */
 (() => {
   "use strict";
-  const AGAIN = 2000, SHOWN = 12000, MOST = 3;
+  const AGAIN = 2000, SHOWN = 12000, MOST = 3, LOOK = 400;
   htmx.config.timeout = 15000; // after which an answer counts as lost
   let opener = null; // what had the focus when a dialog opened
   const words = () => document.getElementById("toasts")?.dataset || {};
@@ -42,6 +42,45 @@
     setTimeout(() => hold(form)); // not before the browser has read which button was pressed
   }, true);
 
+  /* A page that is armed sends its ticket at once, without a preview. */
+  document.addEventListener("htmx:configRequest", (event) => {
+    const form = event.detail.elt;
+    if (form.matches("form[data-armed]") && form.elements.arming) event.detail.path = form.dataset.armed;
+  });
+
+  /* Where trading is held back, one-click mode ends (the server sends nothing under it any more). */
+  document.body.addEventListener("oms:live", () => {
+    if (document.querySelector("#panel-restraints .strip")) document.getElementById("ticket-armed")?.replaceChildren();
+  });
+
+  /* A preview is of the ticket as it was: what is changed has none. */
+  for (const kind of ["input", "change"]) {
+    document.addEventListener(kind, (event) => {
+      if (event.target.form?.matches("[data-ticket]")) clearPreview();
+    });
+  }
+
+  function clearPreview() {
+    const shown = document.querySelector("#ticket-preview[data-seal]");
+    if (!shown) return;
+    shown.removeAttribute("data-seal");
+    shown.replaceChildren();
+  }
+
+  /* The second half of a double click on "Preview" does not send what has just appeared under it. */
+  document.addEventListener("htmx:afterSettle", () => {
+    const form = document.querySelector("form[data-send]:not([data-fresh])"), button = form && buttons(form)[0];
+    if (!button) return;
+    form.dataset.fresh = "1";
+    form.closest("#ticket-preview").scrollIntoView({ block: "start" });
+    off(button, "fresh", true);
+    setTimeout(() => {
+      off(button, "fresh", false);
+      const here = document.activeElement;
+      if (!button.disabled && (here === document.body || here?.closest("#ticket-panel"))) button.focus({ preventScroll: true });
+    }, LOOK);
+  });
+
   addEventListener("keydown", (event) => {
     if (event.repeat && (event.key === "Enter" || event.key === " ") && postForm(event.target)) event.preventDefault();
   }, true);
@@ -61,11 +100,14 @@
     if (status && status < 500) {
       release(form);
       // On a phone the ticket is a sheet over the desk: what became of the order is behind it.
-      if (status < 300 && form.matches("[data-ticket]") && location.hash === "#ticket") location.hash = "content";
+      if (status < 300 && isSending(form) && location.hash === "#ticket") location.hash = "content";
     }
-    else if (form.elements.key) lookUp(form, form.elements.key.value);
+    else if (form.elements.key && !(form.matches("[data-ticket]") && !isSending(form))) lookUp(form, form.elements.key.value);
     else { release(form); toast(words().failed, "bad"); }
   });
+
+  /* A ticket is only previewed, unless its page is armed. */
+  const isSending = (form) => form.matches("[data-send]") || (form.matches("[data-ticket]") && Boolean(form.elements.arming));
 
   /* The answer is lost: nobody knows yet whether the request arrived. The one place where a script of ours asks by itself. */
   async function lookUp(form, key) {

@@ -172,7 +172,7 @@
     const closed = pill.dataset.mayPlace === "false";
     document.querySelectorAll("form[data-gate]").forEach((form) => {
       const button = form.querySelector("[type=submit]:not([form])"), why = form.querySelector("[data-gate-why]");
-      if (!button || !why) return;
+      if (!button || !why || button.dataset.locked !== undefined) return;
       if (closed || button.disabled) button.setAttribute("data-off-gate", "");
       if (closed) button.disabled = true;
       else window.Deskbook.off?.(button, "gate", false);
@@ -180,6 +180,9 @@
       if (closed) why.querySelector("span").textContent = pill.dataset.reason;
     });
   }
+
+  /* A ticket that came back with reasons begins with them; on a phone they may be far above. */
+  document.addEventListener("htmx:afterSettle", (event) => event.detail.target?.id === "ticket-panel" && document.getElementById("ticket-errors")?.focus());
 
   const all = () => [...tickets(), ...document.querySelectorAll("form:has([data-percent-of])")];
   const refresh = () => { all().forEach(renew); gate(); gateForms(); };

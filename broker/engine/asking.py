@@ -145,10 +145,14 @@ class Asking:
         if kind == _KINDS.SEARCH:
             return await questions.search(str(arguments["pattern"]))
         if kind == _KINDS.CONTRACT:
-            details = (await questions.contracts(**_contract_arguments(arguments)))[:MOST_CONTRACTS]
+            details = await questions.contracts(**_contract_arguments(arguments))
+            if len(details) > MOST_CONTRACTS:
+                raise ValueError(f"{len(details)} contracts fit; name more of it ({_unnamed(arguments)})")
             await self._detail(details)
             return [{"con_id": one.contract.con_id} for one in details]
         contract = await self._here.book(_spec_of, int(arguments["con_id"]))
+        if kind == _KINDS.CHAIN:
+            return await questions.chain(contract)
         if kind == _KINDS.BARS:
             return await questions.bars(contract, str(arguments["bar"]), str(arguments["duration"]))
         if kind == _KINDS.WHAT_IF:
@@ -165,11 +169,34 @@ class Asking:
         return await here.connector.questions.what_if(order_id, contract, terms, str(arguments["account"]))
 
 
+_PARTS = (
+    "symbol",
+    "sec_type",
+    "exchange",
+    "primary_exchange",
+    "currency",
+    "local_symbol",
+    "trading_class",
+    "multiplier",
+    "expiry",
+    "strike",
+    "right",
+)
+
+
 def _contract_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     if "con_id" in arguments:
         return {"con_id": int(arguments["con_id"])}
-    names = ("symbol", "sec_type", "exchange", "currency", "expiry", "strike", "right")
-    return {name: str(arguments[name]) for name in names if arguments.get(name)}
+    parts = {name: str(arguments[name]) for name in _PARTS if arguments.get(name)}
+    if not {"symbol", "local_symbol"} & parts.keys():
+        raise ValueError("it names no symbol")
+    return parts
+
+
+def _unnamed(arguments: dict[str, Any]) -> str:
+    """Of the parts that tell contracts of one symbol apart those that were not given."""
+    telling = ("expiry", "strike", "right", "exchange", "trading_class", "currency")
+    return ", ".join(name.replace("_", " ") for name in telling if not arguments.get(name))
 
 
 def _without_details() -> list[ContractSpec]:

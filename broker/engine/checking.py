@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from broker.engine.situation import Own, Posted, Situation, rung
-from orders import outbox, recovery
+from orders import losses, outbox, recovery
 from orders.errors import GatewayUnavailable
 from orders.intake import Reconciled
 from orders.recovery import Comparison
@@ -29,6 +29,7 @@ ASKED_AGAIN_SECONDS = 2.0  # at the least between two snapshots
 ABSENCE_SECONDS = 10.5  # absence counts in two complete snapshots at least 10 s apart
 LONGEST_DOUBT_SECONDS = 60.0  # between snapshots for the sake of orders that a person will have to settle
 IN_FLIGHT_SECONDS = 2.0
+LOSSES_SECONDS = 5.0
 ALARM_SECONDS = 30.0
 MOST_ORDER_ID = 1_000_000_000
 EVERYTHING = frozenset(Question)
@@ -40,7 +41,7 @@ class Checking:
     def __init__(self, situation: Situation) -> None:
         self._here = situation
         now = situation.monotonic()
-        self._kept_house_at = float("-inf")
+        self._kept_house_at = self._watched_losses_at = float("-inf")
         self._asked_at = {Question.OPEN_ORDERS: now, Question.POSITIONS: now}
         self._last_snapshot_at = float("-inf")
         self._everything_at: float | None = None
@@ -55,13 +56,16 @@ class Checking:
         self._warning = ""
 
     async def run(self) -> None:
-        """Keeps house every two seconds and compares when it is due or asked for, until the engine ends."""
+        """Keeps house every two seconds, watches over losses, and compares when it is due or asked for, until the engine ends."""
         here = self._here
         while True:
             await rung(here.check_bell, 0.5)
             if here.monotonic() - self._kept_house_at >= HOUSEKEEPING_SECONDS:
                 self._kept_house_at = here.monotonic()
                 await self._keep_house()
+            if here.monotonic() - self._watched_losses_at >= LOSSES_SECONDS:
+                self._watched_losses_at = here.monotonic()
+                await here.book(losses.watch, here.now, here.fence)
             if here.state.may_cancel and here.connector.is_connected:
                 await self._compare()
                 self._open()

@@ -13,9 +13,11 @@ import json
 import re
 import signal
 import socket
+import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -28,10 +30,11 @@ from django.utils import timezone
 from oms_site.faults.wire import Wire
 from oms_site.tests.desk import Answer, Visitor, free_port, wait_until
 from oms_site.tests.inside import inside, ledger_of, say
+from oms_site.tests.pages import form_of
 from oms_site.tests.programs import Program
 from oms_site.tests.servers import PostgresServer, RedisServer, answers
 from orders.book import book
-from orders.models import Account, Certificate, Gateway, Lease, Limit, OrderRecord, Quote, Submission
+from orders.models import Account, AccountValue, Certificate, Gateway, Lease, Limit, OrderRecord, Quote, Submission
 from orders.models.book import Source
 
 T = TypeVar("T")
@@ -49,6 +52,11 @@ QUIET = {
 MOST_ACTIVE, MOST_EACH, MOST_OPEN = 20, 17, 500
 
 
+NO_ANSWER = (OSError, urllib.error.URLError, http.client.HTTPException)
+PREVIEW_SECONDS = 45.0
+"""After which a preview is looked at again before it is sent: it lives for a minute."""
+
+
 @dataclass
 class Request:
     """One ticket that was sent: `status` of the last answer, 0 where none came."""
@@ -57,6 +65,8 @@ class Request:
     fields: dict[str, str]
     status: int = 0
     words: str = ""  # of a refusal
+    sealed: dict[str, str] = field(default_factory=dict)  # what its preview's form sends
+    looked_at: float = -PREVIEW_SECONDS
 
     @property
     def is_accepted(self) -> bool:
@@ -111,11 +121,17 @@ class Rig:
             user.set_password(PASSWORD)
             user.save()
         with book(at=timezone.now()) as b, b.event("limit.changed", source=Source.SYSTEM, text="A drill's limits") as fact:
-            fact.add(Limit(scope=Limit.Scope.DESK, rule="MAX_OPEN_ORDERS", value=MOST_OPEN))
+            for rule in ("MAX_OPEN_ORDERS", "MAX_USER_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+                fact.add(Limit(scope=Limit.Scope.DESK, rule=rule, value=MOST_OPEN))
         self.account = Account.objects.order_by("code")[0].code
         self.visitor = self.somebody()
         self.visitor.get(f"/ticket/contract/{AAPL}/")
         wait_until(lambda: self.read(lambda: Quote.objects.filter(contract__con_id=AAPL, bid__gt=0).exists()), "a quote", SECONDS)
+        wait_until(lambda: self.read(self._knows_the_accounts), "what the accounts are worth", SECONDS)
+
+    def _knows_the_accounts(self) -> bool:
+        found = AccountValue.objects.filter(name__in=("BuyingPower", "DailyPnL"), at__gte=timezone.now() - timedelta(minutes=5))
+        return found.count() == 2 * Account.objects.count()
 
     def somebody(self, user: str = "trader1", port: int = 0) -> Visitor:
         """Somebody who is signed in, at the desk or at the port of a line to it."""
@@ -240,15 +256,33 @@ class Rig:
     # --- orders -------------------------------------------------------------------------------------------------------------------------
 
     def post(self, quantity: int = 1, limit: str = RESTS, **more: str) -> Request:
-        """Sends a ticket as a browser would."""
+        """Previews a ticket and sends it, as a browser would."""
+        request = self.look(quantity, limit, **more)
+        self.send(request)
+        return request
+
+    def look(self, quantity: int = 1, limit: str = RESTS, **more: str) -> Request:
+        """Has a ticket previewed, and does not send it yet."""
         fields = {
             "account": self.account, "symbol": "AAPL", "con_id": str(AAPL), "side": "BUY",
             "quantity": str(quantity), "order_type": "LMT", "limit_price": limit, "time_in_force": "DAY", "confirm_duplicate": "on", **more,
         }  # fmt: skip
         request = Request(uuid4().hex, fields)
         self.requests.append(request)
-        self.send(request)
+        with contextlib.suppress(*NO_ANSWER):
+            self._look(request)
         return request
+
+    def _look(self, request: Request) -> Answer:
+        """Keeps what the preview's form sends. It is sent under the request's own key, whatever was heard of it so far."""
+        looked_at = time.monotonic()
+        answer = self.visitor.post(
+            "/ticket/preview/", {"HX-Request": "true"}, key=request.key, rendered_at=timezone.now().isoformat(), **request.fields
+        )
+        if 'name="seal"' in answer.text:
+            request.sealed = form_of(answer.text, "preview-form") | {"key": request.key, "confirm_duplicate": "on"}
+            request.looked_at = looked_at
+        return answer
 
     def order(self, quantity: int = 1) -> Request:
         """Sends a ticket, again with its key until it is accepted."""
@@ -259,10 +293,11 @@ class Rig:
     def send(self, request: Request) -> Answer | None:
         """Sends a request, first or again, with its key; None where no answer came."""
         try:
-            answer = self.visitor.post(
-                "/ticket/", {"HX-Request": "true"}, key=request.key, rendered_at=timezone.now().isoformat(), **request.fields
-            )
-        except (OSError, urllib.error.URLError, http.client.HTTPException):
+            answer = self._look(request) if time.monotonic() - request.looked_at >= PREVIEW_SECONDS else None
+            if time.monotonic() - request.looked_at < PREVIEW_SECONDS:
+                answer = self.visitor.post("/ticket/", {"HX-Request": "true"}, **request.sealed)
+            assert answer is not None
+        except NO_ANSWER:
             request.status = 0
             return None
         request.status = answer.status

@@ -5,7 +5,6 @@ The rule it keeps: it uses the pages as people do, by what is written on them, a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from oms_site.tests.desk import Answer, Desk, Visitor, wait_until
+from oms_site.tests.pages import form_of
 
 expect.set_options(timeout=20_000)
 
@@ -65,7 +65,7 @@ class Hands:
         return page.locator("#ticket-form")
 
     def order(self, side: str, quantity: str, symbol: str, order_type: str = "MKT", price: str = "", bracket: bool = False) -> Locator:
-        """Fills the ticket in; gives its button, which is not pressed yet."""
+        """Fills the ticket in; gives its button, which shows the preview and is not pressed yet."""
         page, form = self.page, self.ticket(symbol)
         form.locator(f"label:has(#{side.lower()})").click()
         form.locator("[name=quantity]").fill(quantity)
@@ -78,9 +78,20 @@ class Hands:
         expect(button).to_contain_text(f"{side} {quantity} {symbol} {order_type}")
         return button
 
+    def preview(self, side: str, quantity: str, symbol: str, order_type: str = "MKT", price: str = "", bracket: bool = False) -> Locator:
+        """Has the ticket previewed; gives the button that sends what is shown, which is not pressed yet."""
+        self.order(side, quantity, symbol, order_type, price, bracket).click()
+        return self.shown()
+
+    def shown(self) -> Locator:
+        """The button of the preview that is on the page, once it may be pressed."""
+        button = self.page.locator("#preview-send")
+        expect(button).to_be_enabled()
+        return button
+
     def send(self, side: str, quantity: str, symbol: str, order_type: str = "MKT", price: str = "", bracket: bool = False) -> None:
         """Sends an order and waits until the desk has accepted it."""
-        self.order(side, quantity, symbol, order_type, price, bracket).click()
+        self.preview(side, quantity, symbol, order_type, price, bracket).click()
         expect(self.toast(f"{side} {quantity} {symbol}")).to_be_visible()
 
     # --- what the page shows ------------------------------------------------------------------------------------------------------------
@@ -117,12 +128,27 @@ def quote(desk: Desk, visitor: Visitor, symbol: str, con_id: int, bid: str, ask:
     wait_until(lambda: [Decimal(str(row[0])) for row in desk.query(heard, con_id)] == [Decimal(bid)], f"{symbol} is quoted at {bid}")
 
 
+def previewed(visitor: Visitor, **fields: str) -> Answer:
+    """What a ticket with these fields shows before it is sent, without a browser."""
+    return visitor.post("/ticket/preview/", {"HX-Request": "true"}, **fields)
+
+
+def send_ticket(visitor: Visitor, headers: dict[str, str] | None = None, **fields: str) -> Answer:
+    """Previews a ticket and sends it as it was shown; gives the preview where it cannot be sent. `confirm_duplicate` goes along."""
+    looked = previewed(visitor, **fields)
+    if 'name="seal"' not in looked.text:
+        return looked
+    sure = {"confirm_duplicate": fields["confirm_duplicate"]} if "confirm_duplicate" in fields else {}
+    answer = visitor.post("/ticket/", headers, **form_of(looked.text, "preview-form"), **sure)
+    if answer.status == 422 and "has changed since the preview" in answer.text:  # a position that was just heard of, say
+        answer = visitor.post("/ticket/", headers, **form_of(answer.text, "preview-form"), **sure)
+    return answer
+
+
 def post_order(visitor: Visitor, account: str, con_id: int, quantity: str, side: str = "BUY", order_type: str = "MKT") -> Answer:
     """Sends an order from the ticket without a browser. AssertionError where it is refused."""
-    page = visitor.get(f"/ticket/contract/{con_id}/?account={account}", HX_Request="true").text
-    shown = {name: re.search(rf'name="{name}"[^>]* value="([^"]*)"', page) for name in ("key", "symbol", "rendered_at")}
-    fields = {name: found[1] for name, found in shown.items() if found}
-    order = {"account": account, "con_id": str(con_id), "side": side, "quantity": quantity, "order_type": order_type}
-    answer = visitor.post("/ticket/", {"HX-Request": "true"}, **fields, **order, time_in_force="DAY")
+    fields = form_of(visitor.get(f"/ticket/contract/{con_id}/?account={account}", HX_Request="true").text, "ticket-form")
+    order = {"side": side, "quantity": quantity, "order_type": order_type, "time_in_force": "DAY"}
+    answer = send_ticket(visitor, {"HX-Request": "true"}, **fields | order)
     assert answer.status == 200, answer.text
     return answer

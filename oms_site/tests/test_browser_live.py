@@ -69,8 +69,7 @@ def test_after_a_restart_the_page_is_live_again_and_has_missed_nothing(trader: H
 
 
 def test_a_frozen_desk_greys_says_since_when_and_sends_nothing(trader: Hands, desk: Desk) -> None:
-    button = trader.order("BUY", "10", "AMD", "LMT", "99.00")
-    expect(button).to_be_enabled()
+    button = trader.preview("BUY", "10", "AMD", "LMT", "99.00")
     desk.freeze()
     try:
         expect(trader.page.locator("body.is-stale")).to_have_count(1)
@@ -93,19 +92,19 @@ def test_a_broken_line_while_sending_is_looked_up_and_never_a_second_order(trade
         route.fetch()
         route.abort()
 
-    button = trader.order("BUY", "10", "AMZN", "LMT", "99.00")
+    button = trader.preview("BUY", "10", "AMZN", "LMT", "99.00")
     page.route("**/ticket/", answer_lost, times=1)
     button.click()
     expect(trader.families("AMZN")).to_contain_text("WORKING")
     expect(page.locator("html")).not_to_have_attribute("data-loaded", "once")  # the key was found: a fresh ticket
     trader.mark()
-    button = trader.order("BUY", "11", "AMZN", "LMT", "99.00")
-    key = page.input_value("#ticket-form [name=key]")
+    button = trader.preview("BUY", "11", "AMZN", "LMT", "99.00")
+    key = page.input_value("#preview-form [name=key]")
     page.route("**/ticket/", lambda route: route.abort(), times=1)
     button.click()
     expect(page.locator("[data-fate]")).to_contain_text("not received")
     expect(button).to_be_enabled()
-    assert page.input_value("#ticket-form [name=key]") == key
+    assert page.input_value("#preview-form [name=key]") == key == page.input_value("#ticket-form [name=key]")
     button.click()
     expect(trader.families("AMZN")).to_have_count(2)
     quantities = desk.query(

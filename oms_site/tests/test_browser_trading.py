@@ -76,6 +76,10 @@ def test_a_bracket_goes_out_as_one_and_its_stop_ends_it(hands: Any, desk: Desk) 
     expect(button).to_contain_text("stop 98.01")
     expect(button).to_contain_text("target 108.01")
     button.click()
+    expect(trader.page.locator("#ticket-preview .said")).to_contain_text(
+        "BUY 10 AMZN LMT 100.01 DAY, account DU…417, stop 98.01, target 108.01"
+    )
+    trader.shown().click()
     family = trader.families("AMZN")
     expect(family.locator("tr")).to_have_count(3)
     expect(trader.fills("AMZN", "BUY")).to_have_count(1)
@@ -92,16 +96,16 @@ def test_percent_and_price_of_an_exit_follow_each_other_on_ticks(hands: Any) -> 
     trader = hands()
     trader.order("SELL", "10", "BA", "LMT", "100.01", bracket=True)
     form = trader.page.locator("#ticket-form")
-    expect(form.locator("[name=stop_loss_price]")).to_have_value("102.01")
-    expect(form.locator("[name=take_profit_price]")).to_have_value("92.01")
-    form.locator("[name=stop_loss_price]").fill("105.01")
-    expect(form.locator("[name=stop_loss_percent]")).to_have_value("4.99")
+    expect(form.locator("[name=pair_1_stop_price]")).to_have_value("102.01")
+    expect(form.locator("[name=pair_1_target_price]")).to_have_value("92.01")
+    form.locator("[name=pair_1_stop_price]").fill("105.01")
+    expect(form.locator("[name=pair_1_stop]")).to_have_value("4.99")
     form.locator("[name=limit_price]").press("ArrowUp")
     expect(form.locator("[name=limit_price]")).to_have_value("100.02")
     form.locator("[name=limit_price]").press("Shift+ArrowDown")
     expect(form.locator("[name=limit_price]")).to_have_value("99.92")
-    expect(form.locator("[name=stop_loss_price]")).to_have_value("105.01")
-    expect(form.locator("[name=take_profit_price]")).to_have_value("91.93")
+    expect(form.locator("[name=pair_1_stop_price]")).to_have_value("105.01")
+    expect(form.locator("[name=pair_1_target_price]")).to_have_value("91.93")
     form.locator("#panel-quote button").filter(has_text="Ask").click()
     expect(form.locator("[name=limit_price]")).to_have_value("100.01")
     expect(trader.page.locator("#ticket-send")).to_contain_text("SELL 10 BA LMT 100.01 DAY")
@@ -158,21 +162,27 @@ def test_a_protected_position_is_closed_after_its_exits_are_gone(hands: Any, des
     assert sorted(statuses(desk, "COST")) == ["CANCELLED", "CANCELLED", "FILLED", "FILLED"]
 
 
+PRESS = """async () => {
+    const options = { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
+    const press = (repeat) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { ...options, repeat }));
+    [false, true, true, false].forEach(press);
+}"""
+
+
 def test_a_double_click_and_a_held_key_are_one_order(hands: Any, desk: Desk) -> None:
     trader = hands()
-    button = trader.order("BUY", "10", "CRM", "LMT", "99.00")
+    trader.order("BUY", "10", "CRM", "LMT", "99.00").dblclick()  # a preview, and nothing more
+    button = trader.shown()
+    assert statuses(desk, "CRM") == []
     button.dblclick()
     expect(trader.families("CRM")).to_contain_text("WORKING")
     assert statuses(desk, "CRM") == ["WORKING"]
-    button = trader.order("BUY", "12", "CRM", "LMT", "99.00")
-    button.focus()
-    trader.page.evaluate(
-        """() => {
-            const options = { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
-            const press = (repeat) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { ...options, repeat }));
-            [false, true, true, false].forEach(press);
-        }"""
-    )
+    trader.order("BUY", "12", "CRM", "LMT", "99.00")
+    trader.page.locator("#ticket-form [name=quantity]").focus()
+    trader.page.evaluate(PRESS)
+    expect(trader.shown()).to_be_focused()
+    assert len(statuses(desk, "CRM")) == 1
+    trader.page.evaluate(PRESS)
     expect(trader.families("CRM")).to_have_count(2)
     assert len(statuses(desk, "CRM")) == 2
 
@@ -180,7 +190,7 @@ def test_a_double_click_and_a_held_key_are_one_order(hands: Any, desk: Desk) -> 
 def test_what_the_broker_refuses_is_said_aloud(hands: Any, desk: Desk) -> None:
     trader = hands()
     assert desk.control("reject-next 201 Order rejected - reason:no margin").startswith("ok")
-    trader.order("BUY", "10", "CSCO", "LMT", "99.00").click()
+    trader.preview("BUY", "10", "CSCO", "LMT", "99.00").click()
     expect(trader.page.locator("#alerts")).to_contain_text("no margin")
     expect(trader.page.locator("#toasts .toast-bad")).to_contain_text("CSCO REJECTED")
     expect(trader.families("CSCO")).to_have_count(0)
@@ -194,6 +204,8 @@ def test_a_refusal_is_said_beside_the_field_and_nothing_goes_out(hands: Any, des
     button.click()
     expect(trader.page.locator("#ticket-errors")).to_be_visible()
     expect(trader.page.locator("#ticket-form [name=quantity]")).to_have_value("9999999")
+    expect(trader.page.locator("#ticket-preview .problems")).to_contain_text("MAX_QUANTITY")
+    expect(trader.page.locator("#preview-send")).to_be_disabled()
     assert statuses(desk, "GE") == []
 
 
@@ -256,6 +268,7 @@ def test_back_reload_and_a_restored_tab_never_send_an_order_again(hands: Any, de
     button = trader.order("BUY", "10", "HD", "LMT", "99.00")
     sent = key.input_value()
     button.click()
+    trader.shown().click()
     expect(trader.families("HD")).to_contain_text("WORKING")
     expect(key).not_to_have_value(sent)
     seen = {sent, key.input_value()}
@@ -278,7 +291,7 @@ def test_back_reload_and_a_restored_tab_never_send_an_order_again(hands: Any, de
     trader.order("BUY", "10", "HD", "LMT", "99.00")
     key.evaluate("(field, sent) => { field.value = sent }", sent)
     page.locator("#ticket-send").click()
-    expect(trader.toast("BUY 10 HD")).to_be_visible()
+    expect(page.locator("#ticket-preview")).to_contain_text("This ticket was sent before")
     assert statuses(desk, "HD") == ["WORKING"]
 
 
@@ -302,6 +315,8 @@ def test_without_javascript_an_order_is_placed_and_cancelled(browser: Browser, d
         form.locator("[name=order_type]").select_option("LMT")
         form.locator("[name=limit_price]").fill("99.00")
         page.locator("#ticket-send").click()
+    expect(page.locator("#ticket-preview .said")).to_contain_text("BUY 10 F LMT 99.00 DAY, account DU…417")
+    page.locator("#preview-send").click()
     expect(page.locator(".strip").filter(has_text="BUY 10 F LMT 99.00")).to_be_visible()
     wait_until(lambda: statuses(desk, "F") == ["WORKING"], "the order works")
     page.goto(f"{desk.url}/")

@@ -17,6 +17,7 @@ from django.core.management import call_command
 
 from oms_site.tests.agreement import agree
 from oms_site.tests.desk import wait_until
+from oms_site.tests.hands import send_ticket
 from oms_site.tests.inside import inside, say
 from oms_site.tests.pages import LivePage, form_of
 from oms_site.tests.servers import PostgresServer, RedisServer
@@ -80,7 +81,7 @@ def place_on_the_page(trader: Any, quantity: str) -> str:
     trader.get(f"/ticket/contract/{AAPL}/")
     wait_until(lambda: Quote.objects.filter(contract__con_id=AAPL, bid__gt=0).exists(), "a quote")
     fields = form_of(trader.get(f"/ticket/contract/{AAPL}/").text, "ticket-form")
-    answer = trader.post("/ticket/", **fields | {"side": "BUY", "quantity": quantity, "order_type": "MKT"})
+    answer = send_ticket(trader, **fields | {"side": "BUY", "quantity": quantity, "order_type": "MKT"})
     assert "Accepted, on its way" in answer.text, answer.text
     return OrderRecord.objects.filter(quantity=quantity, contract=Contract.objects.get(con_id=AAPL)).latest("pk").client_order_id
 

@@ -16,8 +16,10 @@ import pytest
 
 from oms_site.tests.agreement import agree
 from oms_site.tests.desk import Answer, Desk, Visitor, copied_data, wait_until
+from oms_site.tests.hands import previewed
 from oms_site.tests.inside import inside, placed
 from oms_site.tests.pages import LivePage, form_of
+from orders.invariants.wire import order_frame
 
 pytestmark = pytest.mark.xdist_group("whole path")
 
@@ -55,6 +57,11 @@ def ticket(desk: Desk, visitor: Visitor, symbol: str) -> dict[str, str]:
     return fields
 
 
+def look(trader: Visitor, fields: dict[str, str]) -> dict[str, str]:
+    """Has the ticket previewed; what a browser would send of the preview."""
+    return form_of(previewed(trader, **fields).text, "preview-form")
+
+
 def order_named(desk: Desk, key: str, user: str = "trader1") -> str:
     """The client order id of the first order that the request under this key made."""
     [(result,)] = desk.query(
@@ -80,7 +87,7 @@ def test_a_click_comes_back_as_a_fill_everywhere(desk: Desk, trader: Visitor) ->
     fields = ticket(desk, trader, "AAPL") | {"side": "BUY", "quantity": "100", "order_type": "MKT"}
     other = desk.visitor("trader2")
     with LivePage(trader, TODAY) as page, LivePage(other, TODAY) as elsewhere:
-        answer = trader.post("/ticket/", **fields)
+        answer = trader.post("/ticket/", **look(trader, fields))
         assert answer.status == 200 and "Accepted, on its way: BUY 100 AAPL MKT" in answer.text
         name = order_named(desk, fields["key"])
         family = page.until("the order, filled", name, "FILLED", "100/100", within="family-")
@@ -119,10 +126,10 @@ def _admin_csv(admin: Visitor) -> Answer:
 
 def test_a_bracket_lives_on_the_page_from_the_click_to_the_cancel(desk: Desk, trader: Visitor) -> None:
     assert desk.control("quote MSFT 500.00 500.02").startswith("ok")
-    exits = {"bracket": "on", "take_profit_price": "540", "stop_loss_price": "480", "take_profit_percent": "", "stop_loss_percent": ""}
+    exits = {"bracket": "on", "pair_1_target_price": "540", "pair_1_stop_price": "480"}
     fields = ticket(desk, trader, "MSFT") | {"side": "BUY", "quantity": "10", "order_type": "LMT", "limit_price": "495"} | exits
     with LivePage(trader, TODAY) as page:
-        trader.post("/ticket/", **fields)
+        trader.post("/ticket/", **look(trader, fields))
         name = order_named(desk, fields["key"])
         family = page.until("the whole family is at the broker", name, "WORKING", "HELD", within="family-")
         assert family.count("<tr") == 3 and "540.00" in family and "480.00" in family
@@ -151,8 +158,9 @@ def _statuses(desk: Desk, name: str) -> set[str]:
 
 def test_many_clicks_are_one_order(desk: Desk, trader: Visitor) -> None:
     fields = ticket(desk, trader, "AMD") | {"side": "BUY", "quantity": "5", "order_type": "MKT"}
+    sealed = look(trader, fields)
     with ThreadPoolExecutor(6) as hands:
-        answers = list(hands.map(lambda _: trader.post("/ticket/", **fields), range(6)))
+        answers = list(hands.map(lambda _: trader.post("/ticket/", **sealed), range(6)))
     assert all("Accepted, on its way" in answer.text for answer in answers), [answer.text[:300] for answer in answers]
     name = order_named(desk, fields["key"])
     wait_until(lambda: _statuses(desk, name) == {"FILLED"}, "the order is filled")
@@ -162,20 +170,19 @@ def test_many_clicks_are_one_order(desk: Desk, trader: Visitor) -> None:
 
 def test_who_may_not_trade_reaches_nobody(desk: Desk, trader: Visitor) -> None:
     """No token, no right, no session: none of these posts leaves a trace in the book or at the exchange."""
-    fields = ticket(desk, trader, "KO") | {"side": "BUY", "quantity": "5", "order_type": "MKT"}
+    fields = look(trader, ticket(desk, trader, "KO") | {"side": "BUY", "quantity": "5", "order_type": "MKT"})
     before = desk.query("SELECT count(*) FROM orders_orderrecord")
     forged = trader.post("/ticket/", headers={"Origin": "https://evil.example"}, **fields)
     assert forged.status == 403
     viewer = desk.visitor("viewer1")
     viewer.get("/")
     assert viewer.post("/ticket/", **fields).status == 422
+    assert desk.visitor("trader2").post("/ticket/", **fields | {"account": "DU1000902"}).status == 422
     stranger = Visitor(desk.url)
     stranger.get("/login/")
     assert "/login/" in stranger.post("/ticket/", **fields).url
     assert trader.post("/ticket/", **fields | {"account": "DU1000902"}).status == 422
     assert desk.query("SELECT count(*) FROM orders_orderrecord") == before
-    assert not [
-        line
-        for line in desk.ledger()
-        if line["kind"] == "in" and line["message"] == "placeOrder" and str(CONTRACTS["KO"]) in line["fields"]
-    ]
+    heard = [line for line in desk.ledger() if line["kind"] == "in" and line["message"] == "placeOrder"]
+    frames = [order_frame(line["time"], line["client"], line["fields"]) for line in heard if str(CONTRACTS["KO"]) in line["fields"]]
+    assert all(frame is not None and frame.is_preview for frame in frames)  # IB was asked for the margin of it, and for nothing else

@@ -26,7 +26,7 @@ def evidence(report: Told) -> dict[str, Any]:
     return {"word": report.word, "perm_id": report.key.perm_id}
 
 
-def hear(change: Change, report: Told, why_held: str = "") -> None:
+def hear(change: Change, report: Told, why_held: str | None = None) -> None:
     """Takes the report's names and its word. The end of one perm id is not the end of an order that lives under another."""
     status.heard(change)
     row = names.record(change, report.key)

@@ -45,10 +45,11 @@ _INCIDENTS: dict[tuple[OrderStatus, OrderStatus], tuple[str, str]] = {
 }
 
 
-def take_word(change: Change, word: str, why_held: str = "", *, another_life: bool = False) -> bool:
+def take_word(change: Change, word: str, why_held: str | None = None, *, another_life: bool = False) -> bool:
     """Takes a status word of the broker: the step it means, and IB's word kept beside the status for people. False where it is stale.
 
-    `another_life`: the word is of a perm id that did not end when the order did, so it is no late repeat.
+    `why_held`: None from a message that does not say; then the reason stands as long as the word does. `another_life`: the word is of a
+    perm id that did not end when the order did, so it is no late repeat.
     """
     status = WORDS.get(word)
     if word == "Filled":
@@ -65,7 +66,8 @@ def take_word(change: Change, word: str, why_held: str = "", *, another_life: bo
         if change.status is OrderStatus.CANCELLED and change.order.state is not OrderStatus.CANCELLED and not change.text:
             asked = change.order.pk and change.order.commands.filter(kind=CommandKind.CANCEL.value).exists()
             change.text = "" if asked else "Cancelled at the broker; nobody had asked for it here."
-        change.fields["why_held"] = clip(why_held, 40) if change.status not in TERMINAL else ""
+        if why_held is not None or change.status in TERMINAL or change.value("broker_status") != clip(word, 24):
+            change.fields["why_held"] = clip(why_held or "", 40) if change.status not in TERMINAL else ""
     elif not word or change.status in TERMINAL:
         return False
     elif word not in ON_THE_WAY_OUT:

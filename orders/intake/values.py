@@ -12,12 +12,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from django.db import transaction
 
 from orders.book import book
+from orders.grounds import number
 from orders.intake.work import clip, stored
-from orders.models import Account, AccountValue, Contract, MarketRule, Position, PositionValue, Quote
+from orders.models import Account, AccountDay, AccountValue, Contract, MarketRule, Position, PositionValue, Quote
 from orders.models.book import Source
 from orders.models.reading import the_one
 from orders.rules.reports import (
@@ -31,6 +33,7 @@ from orders.rules.reports import (
     Value,
 )
 from orders.rules.terms import plain
+from orders.trading_day import trading_day
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ def apply_values(values: Sequence[Value], *, now: datetime) -> None:
         for rule in sorted_out[MarketRuleReported]:
             _market_rule(rule)
         _account_values([*sorted_out[AccountValueReported], *_as_account_values(sorted_out[PnlReported])], now)
+        _account_days(sorted_out[AccountValueReported], sorted_out[PnlReported], now)
         _position_values(sorted_out[PositionPnlReported], now)
         _quotes(sorted_out[QuoteReported])
     _base_currencies(sorted_out[AccountValueReported], now)
@@ -126,6 +130,27 @@ def _account_values(reports: Sequence[AccountValueReported], now: datetime) -> N
         unique_fields=["account", "name", "currency"],
         update_fields=["value", "at"],
     )
+
+
+def _account_days(values: Iterable[AccountValueReported], results: Iterable[PnlReported], now: datetime) -> None:
+    """Writes down the day's result as it was last said, and what the account was worth when the day was first seen."""
+    worth = {r.account: r.value for r in values if r.name == "NetLiquidation" and r.currency not in ("", "BASE")}
+    pnl = {r.account: r.daily for r in results if r.daily is not None}
+    for account in Account.objects.filter(code__in=worth.keys() | pnl.keys()):
+        try:
+            day = trading_day(account, now).date
+        except (ZoneInfoNotFoundError, ValueError):
+            log.warning("the days of %s cannot be told apart: its time zone %r is not known", account.code, account.time_zone)
+            continue
+        row = the_one(AccountDay.objects.filter(account=account, date=day)) or AccountDay(account=account, date=day)
+        before = (row.net_liquidation, row.pnl)
+        if row.net_liquidation is None and account.code in worth:
+            row.net_liquidation = _amount(number(worth[account.code]))
+        if account.code in pnl:
+            row.pnl = _amount(pnl[account.code])
+        if (row.net_liquidation, row.pnl) != before:
+            row.at = now
+            row.save()
 
 
 def _position_values(reports: Sequence[PositionPnlReported], now: datetime) -> None:

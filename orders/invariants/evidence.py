@@ -57,7 +57,8 @@ class Evidence:
         with replay.one_moment():
             past = Past.walk(replay.all_events(), each)
             tables = {model: {row.pk: row for row in model._default_manager.order_by("pk").iterator()} for model in _TABLES}
-        return cls(now, past, tables, None if ledger is None else Ledger.read(ledger))
+        gateway = tables[Gateway].get(1)
+        return cls(now, past, tables, None if ledger is None else Ledger.read(ledger, gateway.server_version if gateway else None))
 
     # --- tables -----------------------------------------------------------------------------------------------------------------------
 

@@ -79,12 +79,13 @@ class Ledger:
     trades: dict[str, Trade] = field(default_factory=dict)  # by root of the exec id: the revision that counts
     exec_ids: dict[str, Trade] = field(default_factory=dict)  # every execution and correction
     positions: dict[tuple[str, int], Decimal] = field(default_factory=dict)  # by (account, con id)
+    server_version: int | None = None
     _asked: dict[int, set[str]] = field(default_factory=dict)  # what each client has asked on its connection
 
     @classmethod
-    def read(cls, lines: Iterable[dict[str, Any]]) -> Ledger:
-        """Reads the lines in their order."""
-        ledger = cls()
+    def read(cls, lines: Iterable[dict[str, Any]], server_version: int | None = None) -> Ledger:
+        """Reads the lines in their order. Frames are laid out by the server version."""
+        ledger = cls(server_version=server_version)
         takers = {
             "in": ledger._in,
             "client": ledger._client,
@@ -117,7 +118,7 @@ class Ledger:
             self._asked[line["client"]] = set()
 
     def _placed(self, time: str, client: int, fields: list[str]) -> None:
-        frame = order_frame(time, client, fields)
+        frame = order_frame(time, client, fields, self.server_version)
         if frame is None:
             self.unread.append((client, f"a placeOrder of {len(fields)} fields at {time}"))
             return

@@ -14,7 +14,7 @@ from orders.invariants.finding import Finding
 from orders.invariants.past import Claim
 from orders.models import OrderRecord
 from orders.rules.limits import HALTED, REDUCE_ONLY, Rule
-from orders.rules.terms import CommandKind, Side, plain
+from orders.rules.terms import CommandKind, Role, Side, plain
 
 
 def actor_was_permitted(seen: Evidence) -> Finding:
@@ -60,10 +60,11 @@ def within_limits(seen: Evidence) -> Finding:
 def _breaches(seen: Evidence, claim: Claim) -> Iterator[str]:
     order = seen.orders[claim.order]
     state = claim.limits[Rule.TRADING_STATE]
-    if state >= HALTED:
+    reduces = _may_reduce(order, claim)
+    if state >= HALTED and not (reduces and order.role == Role.LIQUIDATION):
         yield "was claimed while trading was halted"
         return
-    if _may_reduce(order, claim):
+    if reduces:
         return
     if state >= REDUCE_ONLY:
         yield f"was claimed while positions might only be reduced, at a position of {plain(claim.position)}"
@@ -73,7 +74,7 @@ def _breaches(seen: Evidence, claim: Claim) -> Iterator[str]:
     worth = _worth(seen, order, claim)
     if worth is not None and worth > claim.limits[Rule.MAX_NOTIONAL]:
         yield f"was claimed for a worth of {plain(worth)} at the least, above the limit of {plain(claim.limits[Rule.MAX_NOTIONAL])}"
-    could_be = claim.position * Side(order.side).sign + claim.working + quantity
+    could_be = claim.position * Side(order.side).sign + claim.working + quantity - claim.filled
     if could_be > claim.limits[Rule.MAX_POSITION]:
         yield f"was claimed where the position could become {plain(could_be)}, above the limit of {plain(claim.limits[Rule.MAX_POSITION])}"
 

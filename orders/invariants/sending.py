@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from orders.invariants.evidence import Evidence, name
 from orders.invariants.finding import Finding
 from orders.invariants.ledger import FORGOTTEN
-from orders.invariants.past import READY, Claim, Values
+from orders.invariants.past import READY, Claim
 from orders.invariants.wire import OrderFrame, has_control_bytes, order_fields
 from orders.models import OrderRecord
+from orders.rules.holding import TRAILING_TYPES
 from orders.rules.lifecycle import TERMINAL, WORKING, OrderStatus
 from orders.rules.pricing import check_price
-from orders.rules.terms import CommandKind, plain
+from orders.rules.terms import CommandKind, OrderType, plain
 from orders.rules.tickets import TicketError
 
 IN_TIME = timedelta(seconds=90)
@@ -197,7 +199,7 @@ def true_figures(seen: Evidence) -> Finding:
             if order is None or not candidates:
                 continue  # no claim: the offence of another check
             checked += 1
-            wrong = [_differs(seen, frame, order, claim.terms) for claim in candidates]
+            wrong = [_differs(seen, frame, order, claim) for claim in candidates]
             if all(wrong):
                 found.append(f"{frame} at {frame.time}: {wrong[-1]}")
             elif words := _off_tick(seen, frame, order):
@@ -205,19 +207,33 @@ def true_figures(seen: Evidence) -> Finding:
     return Finding("I19", title, checked, "frames", found)
 
 
-def _differs(seen: Evidence, frame: OrderFrame, order: OrderRecord, terms: Values) -> str:
+def _differs(seen: Evidence, frame: OrderFrame, order: OrderRecord, claim: Claim) -> str:
     """How the frame differs from the terms that were claimed; "" where it does not."""
-    account, contract = seen.accounts[order.account_id], seen.contracts[order.contract_id]
-    wanted = {
+    account, contract, terms = seen.accounts[order.account_id], seen.contracts[order.contract_id], claim.terms
+    trails = OrderType(terms["order_type"]).trails
+    wanted: dict[str, Any] = {
         "account": account.code,
         "con_id": str(contract.con_id),
         "action": terms["side"],
         "quantity": _text(terms["quantity"]),
         "order_type": terms["order_type"],
         "limit": _text(terms["limit_price"]),
-        "stop": _text(terms["stop_price"]),
+        "stop": _text(terms.get("trail_amount") if trails else terms["stop_price"]),
         "time_in_force": terms["time_in_force"],
+        "outside_rth": _flag(terms.get("outside_rth")),
+        "trail_percent": _text(terms.get("trail_percent")),
+        "limit_offset": _text(terms.get("limit_offset")),
+        "good_till": _moment(terms.get("good_till")),
+        "good_after": _moment(terms.get("good_after")),
+        "all_or_none": _flag(terms.get("all_or_none")),
+        "hidden": _flag(terms.get("hidden")),
+        "display_size": _text(terms.get("display_size")) or "0",
+        "trigger_method": str(terms.get("trigger_method") or 0),
+        "algorithm": ("Adaptive", "adaptivePriority", terms["adaptive"]) if terms.get("adaptive") else (),
     }
+    if not trails or claim.kind == CommandKind.PLACE:
+        wanted["trail_stop"] = _text(terms["stop_price"]) if trails else ""
+    # The stop of a trailing order that works has moved with the market: its change is written with where it stands.
     wrong = [f"{field} {getattr(frame, field)!r} instead of {value!r}" for field, value in wanted.items() if getattr(frame, field) != value]
     return ", ".join(wrong)
 
@@ -226,12 +242,22 @@ def _text(number: str | None) -> str:
     return "" if number is None else plain(Decimal(number))
 
 
+def _flag(value: bool | None) -> str:
+    return "1" if value else "0"
+
+
+def _moment(text: str | None) -> str:
+    """As it is written on the wire: UTC, with a dash before the time."""
+    return "" if text is None else f"{datetime.fromisoformat(text).astimezone(UTC):%Y%m%d-%H:%M:%S}"
+
+
 def _off_tick(seen: Evidence, frame: OrderFrame, order: OrderRecord) -> str:
     rule = seen.ticks(order.contract_id)
     if rule is None:
         return ""
+    trails = frame.order_type in TRAILING_TYPES  # its auxPrice is a distance
     try:
-        for field, value in (("limit_price", frame.limit), ("stop_price", frame.stop)):
+        for field, value in (("limit_price", frame.limit), ("stop_price", frame.trail_stop if trails else frame.stop)):
             check_price(field, Decimal(value) if value else None, rule)
     except TicketError as error:
         return f"{error.field} {error.message}"
@@ -247,8 +273,8 @@ def well_formed(seen: Evidence) -> Finding:
     frames = [frame for frame in seen.ledger.frames if frame.client in seen.clients]
     found = [words for client, words in seen.ledger.unread if client in seen.clients]
     for frame in frames:
-        if version and len(frame.fields) != order_fields(version):
-            found.append(f"{frame} at {frame.time} has {len(frame.fields)} fields; version {version} has {order_fields(version)}")
+        if version and len(frame.fields) != (right := order_fields(version, frame.algorithm)):
+            found.append(f"{frame} at {frame.time} has {len(frame.fields)} fields; version {version} has {right}")
         elif bad := next((field for field in frame.fields if has_control_bytes(field)), None):
             found.append(f"{frame} at {frame.time} has control bytes: {bad!r}")
     why = "" if version else "the server version is not known, so fields were not counted"

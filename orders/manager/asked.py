@@ -36,6 +36,8 @@ class Options(TypedDict, total=False):
     adaptive: AdaptivePriority
     note: str
     confirm_duplicate: bool
+    seal: str  # of the preview that was looked at: the order goes out as that one showed it, or not at all
+    armed: bool  # sent with one click, in the mode in which nobody looks at a preview
 
 
 class Changes(TypedDict, total=False):
@@ -51,7 +53,7 @@ class Changes(TypedDict, total=False):
     good_till: datetime | None
 
 
-DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False)
+DEFAULTS = Options(time_in_force=TimeInForce.DAY, outside_rth=False, note="", confirm_duplicate=False, seal="", armed=False)
 ATTRIBUTES = ("good_till", "good_after", "all_or_none", "hidden", "display_size", "trigger_method", "adaptive")
 ABOUT_TERMS = frozenset({"time_in_force", "outside_rth", *ATTRIBUTES})
 

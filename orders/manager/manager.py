@@ -23,6 +23,8 @@ from orders.manager.placing import Exits, OcaExit, Placing
 from orders.manager.stopping import StoppingVerbs
 from orders.manager.submissions import Answer, submit
 from orders.models import Account, BrokerCommand, Contract, ExitTemplate, Incident, OrderRecord, Position
+from orders.preview.redeeming import redeem
+from orders.preview.request import PlaceRequest
 from orders.queries.access import visible_accounts
 from orders.rules.exit_template import Template
 from orders.rules.guardian import Kind
@@ -143,7 +145,7 @@ class OrderManager(StoppingVerbs):
                 entry, stop, target = placing.place_bracket(b, who, ticket)
             return [entry, target, stop]
 
-        return self._place("place_bracket", account, contract, request_to_json(ticket), key, options, work)
+        return self._place("place_bracket", account, contract, request_to_json(ticket), key, options, work, request=ticket)
 
     def place_bracket_ticket(
         self, account: Account, contract: Contract, ticket: BracketTicket, *, key: str, **options: Unpack[Options]
@@ -159,7 +161,7 @@ class OrderManager(StoppingVerbs):
         def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
             return placing.place_bracket(b, who, ticket)
 
-        return self._place("place_bracket_ticket", account, contract, request_to_json(ticket), key, options, work)
+        return self._place("place_bracket_ticket", account, contract, request_to_json(ticket), key, options, work, request=ticket)
 
     def place_exits(
         self,
@@ -443,12 +445,24 @@ class OrderManager(StoppingVerbs):
 
     def _place_single(self, verb: str, account: Account, contract: Contract, terms: OrderTerms, key: str, options: Options) -> OrderRecord:
         payload = terms_to_json(terms)
-        return self._place(verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms))[0]
+        return self._place(
+            verb, account, contract, payload, key, options, lambda b, who: placing.place_single(b, who, terms), request=terms
+        )[0]
 
     def _place(
-        self, verb: str, account: Account, contract: Contract, payload: dict[str, Any], key: str, options: Options, work: Work
+        self,
+        verb: str,
+        account: Account,
+        contract: Contract,
+        payload: dict[str, Any],
+        key: str,
+        options: Options,
+        work: Work,
+        request: PlaceRequest | None = None,
     ) -> list[OrderRecord]:
-        asked_for = {"account": account.code, "con_id": contract.con_id, **options, **payload}
+        # How somebody looked at it is no part of what he asked for: the same key under another seal is the same order.
+        said = {name: value for name, value in options.items() if name not in ("seal", "armed")}
+        asked_for = {"account": account.code, "con_id": contract.con_id, **said, **payload}
 
         def once(b: OpenBook, user: Any) -> Answer:
             who = Placing(
@@ -457,7 +471,11 @@ class OrderManager(StoppingVerbs):
                 contract=Contract.objects.get(pk=contract.pk),
                 note=options["note"],
                 confirm_duplicate=options["confirm_duplicate"],
+                seal=options["seal"],
+                armed=options["armed"],
             )
+            if who.seal:
+                redeem(b, user, who.account, who.contract, request, who.seal)
             return {"orders": [order.pk for order in work(b, who)]}
 
         return self._orders(self._submit(verb, key, asked_for, once, account))

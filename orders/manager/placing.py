@@ -21,6 +21,7 @@ from orders.exposure import closing_side, position_of, unprotected
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord, Position
 from orders.models.book import Source
+from orders.rules.limits import Breach
 from orders.rules.pricing import kept, stop_and_target
 from orders.rules.terms import CommandKind, OcaType, OrderTerms, Role, Side, TimeInForce, plain, term_columns
 from orders.rules.tickets import (
@@ -59,6 +60,28 @@ class Placing:
     contract: Contract
     note: str = ""
     confirm_duplicate: bool = False
+    seal: str = ""
+    armed: bool = False
+
+
+def drafted(b: OpenBook, placing: Placing, request: OrderTerms | BracketTicket) -> list[Draft]:
+    """The orders of a request, weighed nowhere and written nowhere. Raises `TicketError`."""
+    if isinstance(request, BracketTicket):
+        return draft_orders(b, placing, bracket_members(request, b.now))
+    check_terms(request, b.now)
+    return draft_orders(b, placing, [Member(request, Role.SINGLE)])
+
+
+def judge(b: OpenBook, placing: Placing, drafts: Sequence[Draft]) -> list[Breach]:
+    """Every reason why these orders would be refused, in the order in which `check_unit` finds the first."""
+    found = [checks.permission(b, placing.user, placing.account)]
+    for draft in drafts:
+        breach = checks.fits_contract(placing.contract, draft.terms)
+        found.append(breach and checks.in_ticket(draft, breach))
+    known = [breach for breach in found if breach is not None]
+    if known:
+        return known  # what the contract does not take cannot be weighed
+    return checks.breaches(b, drafts, placing.user, confirm_duplicate=placing.confirm_duplicate)
 
 
 def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[OrderRecord]:
@@ -69,16 +92,21 @@ def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[Order
 
 def place_bracket(b: OpenBook, placing: Placing, ticket: BracketTicket) -> list[OrderRecord]:
     """The entry, then of each pair what protects first: all exits are children of the entry (parentId), held until it fills."""
-    check_bracket(ticket, b.now)
+    return place_unit(b, placing, bracket_members(ticket, b.now), oca_type=ticket.oca_type)
+
+
+def bracket_members(ticket: BracketTicket, now: datetime) -> list[Member]:
+    """The orders of a bracket. Raises `TicketError`."""
+    check_bracket(ticket, now)
     exits = exit_members(
         ticket.pairs,
         ticket.entry.side.opposite,
         time_in_force=ticket.exits_time_in_force,
         outside_rth=ticket.exits_outside_rth,
-        now=b.now,
+        now=now,
         are_children=True,
     )
-    return place_unit(b, placing, [Member(ticket.entry, Role.ENTRY), *exits], oca_type=ticket.oca_type)
+    return [Member(ticket.entry, Role.ENTRY), *exits]
 
 
 def exit_members(
@@ -285,7 +313,8 @@ def draft_orders(b: OpenBook, placing: Placing, members: Sequence[Member]) -> li
 
 def write(b: OpenBook, order: OrderRecord, placing: Placing, group: OcaGroup | None = None, **command: Any) -> BrokerCommand:
     """Puts one order and its PLACE into the book, with its event. `command` sets fields of the command beyond the plain ones."""
-    with b.event("order.placed", source=Source.USER, actor=placing.user, order=order, text=str(order)) as fact:
+    looked_at = {name: value for name in ("seal", "armed") if (value := getattr(placing, name))}
+    with b.event("order.placed", source=Source.USER, actor=placing.user, order=order, text=str(order), **looked_at) as fact:
         if group is not None:
             if group.pk is None:
                 fact.add(group)

@@ -100,7 +100,9 @@ class Inquiry(models.Model):
 
     class Kind(models.TextChoices):
         SEARCH = "search"  # {"pattern"} -> [{con_id, symbol, sec_type, primary_exchange, currency, description}]
-        CONTRACT = "contract"  # {"con_id"} or {"symbol", "sec_type", "exchange", "currency"} -> [{"con_id"}]; contracts are stored
+        # {"con_id"}, or {"symbol", "sec_type"} and what is known of exchange, primary_exchange, currency, local_symbol, trading_class,
+        # multiplier, expiry, strike, right -> [{"con_id"}] of all that fit; the contracts are stored
+        CONTRACT = "contract"
         CHAIN = "chain"  # {"con_id"} of an underlying -> [{"exchange", "trading_class", "multiplier", "expirations", "strikes"}]
         WHAT_IF = "what-if"  # {"con_id", "account", "terms": as terms_to_json writes them} -> margins
         BARS = "bars"  # {"con_id", "bar", "duration"} -> [[time, open, high, low, close, volume]]

@@ -155,7 +155,8 @@ def _may_not_place(b: OpenBook, commands: list[BrokerCommand]) -> Breach | None:
         return Breach("NOT_WHOLE", "Its entry is not there any more.")
     if not frames.has_ids_for(b, len(commands)):
         return Breach("ORDER_IDS", "The gateway's order ids have run into the range of requests: reset the API order ids in TWS.")
-    return _checked(b, [Draft(command.order, command.order.terms) for command in commands], first)
+    drafts = [Draft(command.order, command.order.terms, asked_at=command.created_at) for command in commands]
+    return _checked(b, drafts, first)
 
 
 def _checked(b: OpenBook, drafts: list[Draft], first: BrokerCommand) -> Breach | None:
@@ -184,7 +185,7 @@ def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
         return None
     else:
         terms = terms_from_json(command.terms)
-        breach = legs.exceeds(command, terms) or _checked(b, [Draft(order, terms, is_change=True)], command)
+        breach = legs.exceeds(command, terms) or _checked(b, [Draft(order, terms, is_change=True, asked_at=command.created_at)], command)
     if breach is not None:
         end(b, command, CommandState.REFUSED, str(breach.code), breach.message)
         return None

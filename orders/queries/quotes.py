@@ -16,8 +16,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orders.models import Account, Contract, OrderRecord, Position, Quote, Watch
-from orders.queries.access import visible_accounts
+from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.guard import Guard, guard_for
+from orders.queries.orders import terms_words
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, quantity, signed
 from orders.rules.lifecycle import OPEN
 from orders.rules.terms import plain
@@ -104,6 +105,18 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class TicketOrder:
+    """One order that is open in the ticket's contract: what it says, and how much of it has filled."""
+
+    client_order_id: str
+    side: str
+    side_css: str
+    words: str
+    filled: str
+    can_change: bool
+
+
+@dataclass(frozen=True)
 class TicketQuote:
     """What a trader looks at while writing an order: contract, quote, position, what works already."""
 
@@ -126,7 +139,11 @@ class TicketQuote:
     position: str
     average: str
     guard: Guard | None
-    working: int
+    orders: tuple[TicketOrder, ...]
+
+    @property
+    def working(self) -> int:
+        return len(self.orders)
 
 
 def quote(user: Any, account: Account | None, contract_pk: int | str, now: datetime | None = None) -> TicketQuote | None:
@@ -138,18 +155,34 @@ def quote(user: Any, account: Account | None, contract_pk: int | str, now: datet
     if contract is None:
         return None
     ticks = Ticks.load()
-    position = working = None
+    position, orders = None, []
     if account is not None:
         seen = visible_accounts(user).filter(pk=account.pk)
         position = Position.objects.filter(account__in=seen, contract=contract).select_related("account").first()
-        working = OrderRecord.objects.filter(account__in=seen, contract=contract, status__in=[status.value for status in OPEN]).count()
+        is_open = OrderRecord.objects.filter(account__in=seen, contract=contract, status__in=[status.value for status in OPEN])
+        orders = list(is_open.select_related("contract").order_by("pk"))
     held = position if position and position.quantity else None
     if held is not None:
         held.contract = contract
-    return _ticket_quote(contract, quote_of(contract), held, working or 0, ticks, now)
+    may_trade = account is not None and account.pk in tradable_ids(user)
+    shown = tuple(_ticket_order(order, ticks, may_trade) for order in orders)
+    return _ticket_quote(contract, quote_of(contract), held, shown, ticks, now)
 
 
-def _ticket_quote(contract: Contract, quote: Quote | None, held: Position | None, working: int, ticks: Ticks, now: datetime) -> TicketQuote:
+def _ticket_order(order: OrderRecord, ticks: Ticks, may_trade: bool) -> TicketOrder:
+    return TicketOrder(
+        client_order_id=order.client_order_id,
+        side=order.side,
+        side_css=order.side.lower(),
+        words=terms_words(order, ticks),
+        filled=quantity(order.filled_quantity) if order.filled_quantity else "",
+        can_change=may_trade and not order.is_external and order.is_working,
+    )
+
+
+def _ticket_quote(
+    contract: Contract, quote: Quote | None, held: Position | None, orders: tuple[TicketOrder, ...], ticks: Ticks, now: datetime
+) -> TicketQuote:
     rule = ticks.rule(contract)
     return TicketQuote(
         contract_id=contract.pk,
@@ -171,7 +204,7 @@ def _ticket_quote(contract: Contract, quote: Quote | None, held: Position | None
         position=signed(held.quantity) if held else "0",
         average=ticks.average(contract, held.entry_price) if held else NOTHING,
         guard=guard_for(held, now) if held else None,
-        working=working,
+        orders=orders,
     )
 
 

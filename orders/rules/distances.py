@@ -34,7 +34,7 @@ def distance(field: str, value: Decimal, unit: Unit, *, entry: Decimal, rule: Pr
     if unit is Unit.AMOUNT:
         return value
     if not risk:
-        raise TicketError(field, "counts in R, the distance of the stop, and there is no stop")
+        raise TicketError(field, "R counts in the distance of the stop, and there is no stop")
     return value * risk
 
 
@@ -59,11 +59,11 @@ def shares(total: Decimal, given: Sequence[Decimal | None], increment: Decimal) 
     left = total - sum((part for part in given if part is not None), Decimal(0))
     open_parts = given.count(None)
     if not open_parts and left:
-        raise TicketError("pairs", f"sum to {total - left:f}, not to the quantity of {total:f}")
+        raise TicketError("pairs", f"the parts sum to {total - left:f}, not to the quantity of {total:f}")
     step = increment if increment > 0 else Decimal(1)
     part = (left / open_parts / step).quantize(Decimal(1), ROUND_FLOOR) * step if open_parts else Decimal(0)
     last = left - part * (open_parts - 1)
     if open_parts and (part <= 0 or last <= 0):
-        raise TicketError("pairs", f"cannot be {len(given)}: the quantity of {total:f} is too small to be divided")
+        raise TicketError("pairs", f"the quantity of {total:f} is too small to be divided by {len(given)}")
     parts = [part] * (open_parts - 1) + [last]
     return [parts.pop(0) if amount is None else amount for amount in given]

@@ -54,33 +54,27 @@ def _outside_rth(order_type: OrderType, time_in_force: TimeInForce) -> str:
 
 
 def _good_after(order_type: OrderType, time_in_force: TimeInForce) -> str:
-    """111: an order that trades at once or never, or at the opening, has no later moment to begin."""
-    if time_in_force.is_immediate or time_in_force is TimeInForce.OPG:
-        return f"does not go with {time_in_force} (IB 111)"
-    return ""
+    """111: an order that trades at once or never has no later moment to begin. 338: nor has one for an auction."""
+    if order_type.is_on_close or time_in_force is TimeInForce.OPG:
+        return "is not for auctions: the order goes live with them (IB 338)"
+    return f"does not go with {time_in_force} (IB 111)" if time_in_force.is_immediate else ""
 
 
 def _hidden(order_type: OrderType, time_in_force: TimeInForce) -> str:
-    """TWS users' guide, Hidden: it keeps a resting limit order out of the market's data; nothing else rests there to be seen."""
-    if not _rests(order_type):
-        return f"is for orders that rest at a limit, and {order_type} does not"
-    return _shown_nowhere(time_in_force)
+    """152. TWS users' guide, Hidden: it keeps a resting limit order out of the market's data; nothing else rests there to be seen."""
+    return _for_resting(order_type, time_in_force, 152)
 
 
 def _display_size(order_type: OrderType, time_in_force: TimeInForce) -> str:
-    """TWS users' guide, Iceberg/Reserve: part of a resting limit order is shown (10020 for its size)."""
-    if not _rests(order_type):
-        return f"is for orders that rest at a limit, and {order_type} does not"
-    return _shown_nowhere(time_in_force)
+    """10255. TWS users' guide, Iceberg/Reserve: part of a resting limit order is shown (10020 for its size)."""
+    return _for_resting(order_type, time_in_force, 10255)
 
 
-def _rests(order_type: OrderType) -> bool:
-    return (order_type.has_limit and not order_type.is_on_close) or order_type is OrderType.TRAIL_LIMIT
-
-
-def _shown_nowhere(time_in_force: TimeInForce) -> str:
+def _for_resting(order_type: OrderType, time_in_force: TimeInForce, code: int) -> str:
+    if order_type is not OrderType.LIMIT:
+        return f"is for LMT orders, not for {order_type} (IB {code})"
     if time_in_force.is_immediate or time_in_force is TimeInForce.OPG:
-        return f"does not go with {time_in_force}: the order never rests in the market (IB 111)"
+        return f"does not go with {time_in_force}: the order never rests in the market (IB {code})"
     return ""
 
 
@@ -90,11 +84,11 @@ def _trigger_method(order_type: OrderType, time_in_force: TimeInForce) -> str:
 
 
 def _adaptive(order_type: OrderType, time_in_force: TimeInForce) -> str:
-    """441, 442: the algorithm's base order is MKT or LMT, and it works over time: no auction, nothing immediate."""
+    """442: the algorithm's base order is MKT or LMT, and it works by the day: no auction, nothing immediate, no moment at which it ends."""
     if order_type not in (OrderType.MARKET, OrderType.LIMIT):
         return f"works on MKT and LMT only, not on {order_type} (IB 442)"
-    if time_in_force.is_immediate or time_in_force is TimeInForce.OPG:
-        return f"does not go with {time_in_force}: the algorithm works over time (IB 442)"
+    if time_in_force not in (TimeInForce.DAY, TimeInForce.GTC):
+        return f"works DAY or GTC, not {time_in_force} (IB 442)"
     return ""
 
 
@@ -110,11 +104,12 @@ _ATTRIBUTE_RULES: Mapping[str, Callable[[OrderType, TimeInForce], str]] = {
 
 EXCLUSIVE: tuple[tuple[str, str, str], ...] = (
     # (attribute, the one it shuts out, why): the second is the field that is named
-    ("hidden", "display_size", "does not go with hidden: of a hidden order nothing is shown"),
-    ("all_or_none", "display_size", "does not go with all or none: what trades whole is not shown in parts"),
-    ("adaptive", "display_size", "does not go with Adaptive: the algorithm shows what it likes (IB 443)"),
-    ("adaptive", "hidden", "does not go with Adaptive (IB 443)"),
-    ("adaptive", "all_or_none", "does not go with Adaptive: the algorithm trades in parts (IB 443)"),
+    ("hidden", "display_size", "does not go with hidden: of a hidden order nothing is shown (IB 10255)"),
+    ("all_or_none", "display_size", "does not go with all or none: what trades whole is not shown in parts (IB 10257)"),
+    ("adaptive", "display_size", "does not go with Adaptive: the algorithm shows what it likes (IB 10255)"),
+    ("adaptive", "hidden", "does not go with Adaptive (IB 152)"),
+    ("adaptive", "all_or_none", "does not go with Adaptive: the algorithm trades in parts (IB 10257)"),
+    ("adaptive", "good_after", "does not go with Adaptive (IB 442)"),
 )
 
 

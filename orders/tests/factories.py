@@ -49,13 +49,33 @@ def make_user(username: str = "", **fields: Any) -> User:
 
 
 def make_account(code: str = "", *, rates: dict[str, str] | None = None, at: datetime = NOW, **fields: Any) -> Account:
-    """An account in USD with the exchange-rate values that IB sends: how much of the base currency one unit is worth."""
+    """An account in USD with the values that IB sends: what it is worth and can buy, the day's result, and how much of the base currency
+    one unit of another is worth."""
     code = code or f"DU{next(_numbers):07d}"
     with book(at=at) as b, b.event("account.added", source=Source.BROKER) as fact:
         account = fact.add(Account(code=code, **{"base_currency": "USD", **fields}))
     for currency, rate in (rates or {"USD": "1.00", "EUR": "1.10"}).items():
         AccountValue.objects.create(account=account, name="ExchangeRate", currency=currency, value=rate, at=at)
+    make_values(account, at=at)
     return account
+
+
+def make_values(
+    account: Account,
+    *,
+    net: str | None = "10000000",
+    power: str | None = "40000000",
+    pnl: str | None = "0",
+    at: datetime = NOW,
+) -> None:
+    """What the account is worth, can buy and has made today, heard at `at`; None: it was never said."""
+    base = account.base_currency
+    for name, currency, value in (("NetLiquidation", base, net), ("BuyingPower", base, power), ("DailyPnL", "", pnl)):
+        rows = AccountValue.objects.filter(account=account, name=name, currency=currency)
+        if value is None:
+            rows.delete()
+        elif not rows.update(value=value, at=at):
+            AccountValue.objects.create(account=account, name=name, currency=currency, value=value, at=at)
 
 
 def grant(user: User, account: Account, level: AccessLevel = AccessLevel.TRADE, at: datetime = NOW) -> AccountAccess:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from orders.book import book
@@ -129,3 +130,24 @@ def fresh(now: datetime | None = None, **fields: Any) -> dict[str, Any]:
     ago = fields.pop("seconds_ago", 0)
     rendered = (now or timezone.now()) - timedelta(seconds=ago)
     return {"key": factories.a_key(), "rendered_at": rendered.isoformat(), **fields}
+
+
+def looked_at(client: Client, fields: dict[str, Any], **headers: str) -> Any:
+    """The preview of a ticket: the answer to its form."""
+    return client.post(reverse("ticket_preview"), fields, **headers)
+
+
+def sealed(preview: Any) -> dict[str, Any]:
+    """What a browser sends of a preview's form, as it stands."""
+    context = preview.context
+    stamp = context["stamp"]
+    return {**dict(context["posted"]), "key": stamp.key, "rendered_at": stamp.rendered_at, "seal": context["preview"].seal}
+
+
+def send_ticket(client: Client, fields: dict[str, Any], **headers: str) -> Any:
+    """Previews a ticket and sends it as it was shown; gives the preview where that cannot be sent."""
+    preview = looked_at(client, fields, **headers)
+    if "preview" not in preview.context or not preview.context["preview"].may_send:
+        return preview
+    sure = {name: fields[name] for name in ("confirm_duplicate",) if name in fields}
+    return client.post(reverse("ticket"), {**sealed(preview), **sure}, **headers)

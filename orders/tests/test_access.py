@@ -13,7 +13,7 @@ from orders.pages import urls
 from orders.pages.panels import PANELS
 from orders.rules.lifecycle import OrderStatus
 from orders.tests import factories
-from orders.tests.seats import Seats, fresh, signed_in, take_seats
+from orders.tests.seats import Seats, fresh, send_ticket, signed_in, take_seats
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,10 @@ OWN = (
     "recovery",
     "watchlist",
 )
-OTHERS = ("panel", "ticket_contract", "submission", "certificate", "watchlist_add", "watchlist_remove")
+OTHERS = (
+    "panel", "ticket_contract", "ticket_preview", "preview_margin", "arm", "disarm", "submission", "certificate", "watchlist_add",
+    "watchlist_remove",
+)  # fmt: skip
 
 Where = Callable[[Seats, OrderRecord], list[object]]
 
@@ -124,6 +127,7 @@ def test_nobody_is_asked_to_sign_in(seats: Seats, order: OrderRecord, name: str)
         "panel": ["orders"],
         "ticket_contract": [1],
         "submission": ["x"],
+        "preview_margin": ["x"],
         "certificate": [1],
         "watchlist_remove": [1],
         "watchlist_add": [],
@@ -189,7 +193,7 @@ def test_access_taken_away_is_gone_at_the_next_request(seats: Seats, order: Orde
 def test_what_became_of_a_request_is_told_to_its_user_only(seats: Seats) -> None:
     fields = fresh(account="DU1000417", symbol="AAPL", con_id=seats.contract.con_id, side="BUY", quantity="10", order_type="LMT")
     fields |= {"limit_price": "99.50", "time_in_force": "DAY"}
-    assert signed_in(seats.trader).post(reverse("ticket"), fields).status_code == 302
+    assert send_ticket(signed_in(seats.trader), fields).status_code == 302
     address = reverse("submission", args=[fields["key"]])
     assert signed_in(seats.trader).get(address).json()["found"] is True
     assert "BUY 10 AAPL" in signed_in(seats.trader).get(address).json()["text"]

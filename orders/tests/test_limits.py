@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.rules.limits import RULES, Facts, Market, Proposal, Rule, check, effective
+from orders.rules.limits import RULES, Facts, Market, Proposal, Purse, Rule, check, effective
 from orders.rules.terms import OrderTerms, OrderType, Role, Side
 
 MARKET = Market(bid=D("99.99"), ask=D("100.01"), last=D("100.00"), age_seconds=D(1))
-FACTS = Facts(multiplier=D(1), exchange_rate=D(1), market=MARKET)
+PURSE = Purse(net_liquidation=D(10_000_000), buying_power=D(40_000_000), week_pnl=D(0))
+FACTS = Facts(multiplier=D(1), exchange_rate=D(1), market=MARKET, daily_pnl=D(0), purse=PURSE)
 LIMITS = effective([])
 
 
@@ -97,7 +98,7 @@ def test_notional_counts_price_multiplier_and_exchange_rate(request_: Proposal, 
 
 def test_an_unknown_exchange_rate_blocks_new_risk_and_no_reduction() -> None:
     facts = replace(FACTS, exchange_rate=None)
-    assert codes(order(), facts) == ["MAX_NOTIONAL"]
+    assert codes(order(), facts) == ["MAX_NOTIONAL", "GROSS_EXPOSURE", "NET_EXPOSURE", "NAME_EXPOSURE", "BUYING_POWER"]
     assert codes(order(side=Side.SELL, reduces=True), facts) == []
 
 
@@ -119,7 +120,8 @@ def test_the_position_that_may_come_of_it(side: Side, position: str, working: st
 @pytest.mark.parametrize(("pnl", "expected"), [("-999", []), ("-1000", ["MAX_DAILY_LOSS"]), ("50", []), (None, ["MAX_DAILY_LOSS"])])
 def test_after_the_days_loss_positions_are_only_reduced(pnl: str | None, expected: list[str]) -> None:
     facts = replace(FACTS, daily_pnl=None if pnl is None else D(pnl))
-    assert codes(order(), facts, MAX_DAILY_LOSS="1000") == expected
+    unknown = ["DAILY_LOSS_REDUCE", "DAILY_LOSS_HALT"] if pnl is None else []
+    assert codes(order(), facts, MAX_DAILY_LOSS="1000") == expected + unknown
     assert codes(order(reduces=True), facts, MAX_DAILY_LOSS="1000") == []
 
 
@@ -184,7 +186,9 @@ def test_a_quote_is_fresh_for_sixty_seconds() -> None:
     assert codes(order(OrderType.MARKET), replace(FACTS, market=replace(MARKET, age_seconds=D(60)))) == []
     assert codes(order(OrderType.MARKET), replace(FACTS, market=replace(MARKET, age_seconds=D("60.001")))) == [
         "MAX_NOTIONAL",
+        "BUYING_POWER",
         "PRICE_COLLAR",
+        "MAX_SPREAD",
     ]
 
 
@@ -213,8 +217,8 @@ def test_a_limit_may_lie_ten_percent_through_the_market(side: Side, limit: str, 
 
 def test_a_market_order_into_an_empty_book_is_stopped() -> None:
     wide = Market(bid=D(80), ask=D(120), last=D(100), age_seconds=D(0))
-    assert codes(order(OrderType.MARKET), replace(FACTS, market=wide)) == ["PRICE_COLLAR"]
-    assert codes(order(OrderType.MARKET, Side.SELL), replace(FACTS, market=wide)) == ["PRICE_COLLAR"]
+    assert codes(order(OrderType.MARKET), replace(FACTS, market=wide)) == ["PRICE_COLLAR", "MAX_SPREAD"]
+    assert codes(order(OrderType.MARKET, Side.SELL), replace(FACTS, market=wide)) == ["PRICE_COLLAR", "MAX_SPREAD"]
     assert codes(order(OrderType.MARKET, Side.SELL, reduces=True), replace(FACTS, market=wide)) == []
 
 

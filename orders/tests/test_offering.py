@@ -58,15 +58,16 @@ ALLOWED_TIMES: dict[OrderType, set[TimeInForce]] = {
     T.LIMIT_ON_CLOSE: {F.DAY},
 }
 TRIGGERED = {T.STOP, T.STOP_LIMIT, T.TRAIL, T.TRAIL_LIMIT, T.MARKET_IF_TOUCHED, T.LIMIT_IF_TOUCHED}
-RESTING = {T.LIMIT, T.STOP_LIMIT, T.TRAIL_LIMIT, T.LIMIT_IF_TOUCHED}
+RESTING = {T.LIMIT}
+ON_CLOSE = {T.MARKET_ON_CLOSE, T.LIMIT_ON_CLOSE}
 ALLOWED_ATTRIBUTES: dict[str, tuple[set[OrderType], set[TimeInForce]]] = {
-    "outside_rth": (set(T) - {T.MARKET_ON_CLOSE, T.LIMIT_ON_CLOSE}, ANY_TIME - {F.OPG}),
-    "good_after": (set(T), LASTING),
+    "outside_rth": (set(T) - ON_CLOSE, ANY_TIME - {F.OPG}),
+    "good_after": (set(T) - ON_CLOSE, LASTING),
     "all_or_none": (set(T), ANY_TIME),
     "hidden": (RESTING, LASTING),
     "display_size": (RESTING, LASTING),
     "trigger_method": (TRIGGERED, LASTING),
-    "adaptive": ({T.MARKET, T.LIMIT}, LASTING),
+    "adaptive": ({T.MARKET, T.LIMIT}, {F.DAY, F.GTC}),
 }
 
 
@@ -163,6 +164,7 @@ def test_what_is_shown_of_an_iceberg_is_whole_and_less_than_all_of_it(size: str)
         ("adaptive", "display_size"),
         ("adaptive", "hidden"),
         ("adaptive", "all_or_none"),
+        ("adaptive", "good_after"),
     ],
 )
 def test_attributes_that_shut_one_another_out(one: str, other: str) -> None:

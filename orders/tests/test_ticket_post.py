@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import inquiries
-from orders.models import BrokerCommand, Contract, Gateway, OrderRecord, Watch
+from orders.models import BrokerCommand, Contract, Gateway, OrderRecord, Preview, Watch
 from orders.rules.terms import AccessLevel, GatewayState, Role
 from orders.tests import factories
-from orders.tests.seats import Seats, fresh, signed_in, take_seats
+from orders.tests.seats import Seats, fresh, looked_at, sealed, send_ticket, signed_in, take_seats
 
 pytestmark = pytest.mark.django_db
 
@@ -47,18 +48,28 @@ def filled_in(seats: Seats, **fields: Any) -> dict[str, Any]:
         "order_type": "LMT",
         "limit_price": "99.50",
         "time_in_force": "DAY",
-        "take_profit_percent": "8",
-        "stop_loss_percent": "2",
+        "pair_1_target": "8",
+        "pair_1_stop": "2",
     }
     return {**fresh(**values), **fields}
 
 
 def send(client: Client, fields: dict[str, Any], **headers: str) -> Any:
+    """Looks at the preview first, as every page does."""
+    return send_ticket(client, fields, **headers)
+
+
+def post(client: Client, fields: dict[str, Any], **headers: str) -> Any:
+    """The sending alone, of a form that is sealed already."""
     return client.post(reverse("ticket"), fields, **headers)
 
 
 def words(answer: Any) -> str:
     return answer.content.decode()
+
+
+def sides_chosen(answer: Any) -> list[str]:
+    return re.findall(r'name="side" value="(\w+)" required checked', words(answer))
 
 
 # --- what goes ------------------------------------------------------------------------------------------------------------------------
@@ -96,43 +107,43 @@ def test_time_in_force_note_and_hours_go_along(seats: Seats, client: Client) -> 
 
 def test_a_bracket_is_worked_out_from_percentages_on_the_tick(seats: Seats, client: Client) -> None:
     send(client, filled_in(seats, bracket="on", limit_price="99.53"))
-    entry, target, stop = OrderRecord.objects.order_by("pk")
+    entry, stop, target = OrderRecord.objects.order_by("pk")
     assert (target.role, target.parent, target.limit_price) == (Role.TAKE_PROFIT, entry, Decimal("107.49"))
     assert (stop.role, stop.parent, stop.stop_price) == (Role.STOP_LOSS, entry, Decimal("97.54"))
 
 
 def test_in_a_bracket_a_price_that_is_given_counts_before_its_percentage(seats: Seats, client: Client) -> None:
-    send(client, filled_in(seats, bracket="on", side="SELL", limit_price="100.50", take_profit_price="95"))
-    _entry, target, stop = OrderRecord.objects.order_by("pk")
+    send(client, filled_in(seats, bracket="on", side="SELL", limit_price="100.50", pair_1_target_price="95"))
+    _entry, stop, target = OrderRecord.objects.order_by("pk")
     assert target.limit_price == Decimal(95)
     assert stop.stop_price == Decimal("102.51")
 
 
 def test_a_bracket_on_a_market_order_counts_from_the_other_side_of_the_quote(seats: Seats, client: Client) -> None:
     send(client, filled_in(seats, bracket="on", order_type="MKT"))
-    entry, target, stop = OrderRecord.objects.order_by("pk")
+    entry, stop, target = OrderRecord.objects.order_by("pk")
     assert (entry.limit_price, target.limit_price, stop.stop_price) == (None, Decimal("108.01"), Decimal("98.01"))
 
 
 def test_the_same_key_is_one_order_however_often_it_is_sent(seats: Seats, client: Client) -> None:
-    fields = filled_in(seats)
-    assert [send(client, fields).status_code for _again in range(3)] == [302, 302, 302]
+    fields = sealed(looked_at(client, filled_in(seats)))
+    assert [post(client, fields).status_code for _again in range(3)] == [302, 302, 302]
     assert OrderRecord.objects.count() == 1
 
 
 def test_an_answer_that_was_lost_is_given_again_whatever_has_happened_since(seats: Seats, client: Client) -> None:
-    fields = filled_in(seats)
-    send(client, fields)
+    fields = sealed(looked_at(client, filled_in(seats)))
+    post(client, fields)
     Gateway.objects.update(state=GatewayState.DOWN.value)
-    late = {**fields, "rendered_at": (timezone.now() - timedelta(minutes=5)).isoformat()}
-    assert send(client, late).status_code == 302
+    Preview.objects.update(expires_at=timezone.now() - timedelta(minutes=5))
+    assert post(client, fields).status_code == 302
     assert OrderRecord.objects.count() == 1
 
 
 def test_the_key_of_another_order_is_refused(seats: Seats, client: Client) -> None:
-    fields = filled_in(seats)
-    send(client, fields)
-    answer = send(client, {**fields, "quantity": "20"})
+    fields = sealed(looked_at(client, filled_in(seats)))
+    post(client, fields)
+    answer = post(client, {**fields, "quantity": "20"})
     assert answer.status_code == 422
     assert "KEY_REUSED" in words(answer)
     assert OrderRecord.objects.count() == 1
@@ -150,7 +161,7 @@ def test_htmx_gets_a_fresh_ticket_and_a_toast(seats: Seats, client: Client) -> N
     assert 'hx-swap-oob="innerHTML:#toasts"' in words(answer)
     assert "Accepted, on its way: BUY 10 AAPL LMT 99.50 DAY" in words(answer)
     assert fields["key"] not in words(answer)
-    assert "checked" not in words(answer)  # no side is chosen for the next order
+    assert sides_chosen(answer) == []  # for the next order
 
 
 def test_htmx_gets_the_refused_ticket_back(seats: Seats, client: Client) -> None:
@@ -179,11 +190,18 @@ def test_htmx_gets_the_refused_ticket_back(seats: Seats, client: Client) -> None
         ({"quantity": "1234567890123456"}, "quantity", "15 significant digits"),
         ({"limit_price": ""}, "limit_price", "A LMT order needs this price."),
         ({"order_type": "STP", "stop_price": ""}, "stop_price", "A STP order needs this price."),
-        ({"order_type": "TRAIL"}, "order_type", "not one of the available choices"),
-        ({"order_type": "STP", "stop_price": "101", "bracket": "on"}, "order_type", "The entry of a bracket is LMT or MKT."),
-        ({"bracket": "on", "stop_loss_percent": ""}, "stop_loss_percent", "Give a percentage or a price."),
-        ({"bracket": "on", "stop_loss_percent": "150"}, "stop_loss_percent", "below 1"),
-        ({"bracket": "on", "stop_loss_price": "120"}, "stop_loss_price", "TICKET"),
+        ({"order_type": "REL"}, "order_type", "not one of the available choices"),
+        ({"order_type": "MIT", "stop_price": "99", "bracket": "on"}, "order_type", "The entry of a bracket is MKT, LMT, STP or STP LMT."),
+        ({"bracket": "on", "pair_1_target": "", "pair_1_stop": ""}, "pair_1_stop", "Give a stop or a target"),
+        ({"bracket": "on", "pair_1_stop": "150"}, "pair_1_stop", "no price is left above zero"),
+        ({"bracket": "on", "pair_1_stop_price": "120"}, "pair_1_stop_price", "TICKET"),
+        ({"bracket": "on", "pair_1_time_stop": "30"}, "pair_1_time_stop", "only with a MKT entry"),
+        ({"time_in_force": "IOC", "hidden": "on"}, "hidden", "does not go with IOC"),
+        ({"display_size": "10"}, "display_size", "below the quantity"),
+        ({"order_type": "STP", "stop_price": "101", "time_in_force": "FOK"}, "time_in_force", "cannot be FOK"),
+        ({"trigger_method": "2"}, "trigger_method", "for orders with a trigger"),
+        ({"time_in_force": "GTD", "good_till": "2020-01-01T10:00"}, "good_till", "must lie in the future"),
+        ({"order_type": "TRAIL", "trail": "100"}, "trail", "must be below 100"),
         ({"limit_price": "99.505"}, "limit_price", "OFF_TICK"),
         ({"limit_price": "150"}, "limit_price", "PRICE_COLLAR"),
         ({"quantity": "20000"}, "quantity", "MAX_QUANTITY"),
@@ -201,21 +219,14 @@ def test_a_fault_is_said_beside_its_field_and_nothing_is_sent(
     assert OrderRecord.objects.count() == 0
 
 
-@pytest.mark.parametrize("rendered", ["", "nonsense", "2026-03-02T15:00:00"])
-def test_a_ticket_of_unknown_age_is_asked_again(seats: Seats, client: Client, rendered: str) -> None:
-    answer = send(client, filled_in(seats, rendered_at=rendered))
-    assert (answer.status_code, OrderRecord.objects.count()) == (422, 0)
-    assert "older than a minute" in words(answer)
-
-
-def test_an_old_ticket_is_asked_again_and_goes_the_second_time(seats: Seats, client: Client) -> None:
-    old = {**filled_in(seats), "rendered_at": (timezone.now() - timedelta(seconds=61)).isoformat()}
-    answer = send(client, old)
+def test_a_preview_that_is_too_old_is_shown_again_and_goes_the_second_time(seats: Seats, client: Client) -> None:
+    fields = sealed(looked_at(client, filled_in(seats)))
+    Preview.objects.update(created_at=timezone.now() - timedelta(seconds=61), expires_at=timezone.now() - timedelta(seconds=1))
+    answer = post(client, fields)
     assert answer.status_code == 422
-    stamp = answer.context["stamp"]
+    assert "this preview is 61 seconds old" in words(answer)
     assert OrderRecord.objects.count() == 0
-    again = {**old, "key": stamp.key, "rendered_at": stamp.rendered_at}
-    assert send(client, again).status_code == 302
+    assert post(client, sealed(answer)).status_code == 302
     assert OrderRecord.objects.count() == 1
 
 
@@ -238,9 +249,7 @@ def test_the_same_order_again_asks_whether_it_is_meant(seats: Seats, client: Cli
     assert "DUPLICATE_SECONDS" in words(answer)
     assert "Yes, I mean a second, identical order" in words(answer)
     assert OrderRecord.objects.count() == 1
-    stamp = answer.context["stamp"]
-    sure = {**filled_in(seats), "key": stamp.key, "rendered_at": stamp.rendered_at, "confirm_duplicate": "on"}
-    assert send(client, sure).status_code == 302
+    assert post(client, {**sealed(answer), "confirm_duplicate": "on"}).status_code == 302
     assert OrderRecord.objects.count() == 2
 
 
@@ -393,7 +402,7 @@ def test_choosing_a_contract_keeps_what_does_not_belong_to_it(seats: Seats, clie
     assert 'value="keep"' in page
     assert '<option value="STP" selected>' in page
     assert "12.34" not in page
-    assert "checked" not in page
+    assert sides_chosen(answer) == []
     assert 'data-bid="99.99"' in page
     assert "AAPL INC · NASDAQ · USD · tick 0.01" in page
     assert Watch.objects.get(user=seats.trader).contract == seats.contract

@@ -12,7 +12,7 @@ from oms_site.faults.rig import Rig
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 BOTH = (SQLITE, POSTGRES)
-BRACKET = {"bracket": "on", "take_profit_price": "220", "stop_loss_price": "190"}
+BRACKET = {"bracket": "on", "pair_1_target_price": "220", "pair_1_stop_price": "190"}
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,9 @@ def _line_to_the_web(rig: Rig) -> Iterator[Wire]:
 def _question_lost(rig: Rig) -> None:
     """The line breaks before the ticket arrives: nothing is in the book, and the same ticket sent again is one order."""
     with _line_to_the_web(rig) as wire:
+        request = rig.look(quantity=5)
         wire.arm(UP, b"POST /ticket/", NOTHING)
-        request = rig.post(quantity=5)
+        rig.send(request)
         rig.faults += wire.cuts
         assert wire.cuts == 1 and request.status == 0
         assert not Submission.objects.filter(key=request.key).exists()
@@ -61,8 +62,9 @@ def _question_lost(rig: Rig) -> None:
 def _answer_lost(rig: Rig) -> None:
     """The order is accepted and the answer never comes: it is looked up by its key, and sent again with it, it is still one order."""
     with _line_to_the_web(rig) as wire:
+        request = rig.look(quantity=5)
         wire.arm(DOWN, b"HTTP/1.1 200", NOTHING)
-        request = rig.post(quantity=5)
+        rig.send(request)
         rig.faults += wire.cuts
         assert wire.cuts == 1 and request.status == 0
         name = rig.name_of(request)

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -28,6 +29,10 @@ ACCESS: dict[str, tuple[AccessLevel | None, AccessLevel | None]] = {
     "viewer1": (AccessLevel.VIEW, None),
     "admin": (None, None),  # an administrator needs none
 }
+
+
+POWERS = ("halt_desk", "release_trading")
+"""The rights of the administrator beyond those of a trader."""
 
 
 class Command(BaseCommand):
@@ -69,6 +74,10 @@ def _make(names: list[str], passwords: dict[str, str]) -> None:
         for name in names:
             powers = {"is_staff": True, "is_superuser": True} if name == "admin" else {}
             user = users.objects.create(username=name, password=hashed[name], **powers)
+            if AccessLevel.TRADE in ACCESS[name]:
+                user.user_permissions.add(Permission.objects.get(codename="trade_armed", content_type__app_label="orders"))
+            if powers:  # as any administrator of a desk would be given them; being a superuser he has them anyway
+                user.user_permissions.add(*Permission.objects.filter(content_type__app_label="orders", codename__in=POWERS))
             for account, level in zip(accounts, ACCESS[name], strict=False):
                 if level is None:
                     continue

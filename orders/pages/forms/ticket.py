@@ -19,6 +19,7 @@ from orders.models import Account, Contract
 from orders.pages.forms.moments import LocalMoment
 from orders.pages.forms.pairs import MOST_PAIRS, Basis, PairFields, bound_pair, default_pair, name_of, pair_fields, pair_names, read_pairs
 from orders.pages.forms.reading import Number, add_refusal
+from orders.pages.forms.sizing import size_fields
 from orders.pages.forms.words import (
     ADAPTIVE,
     ALL_TIMES_IN_FORCE,
@@ -77,6 +78,7 @@ class TicketForm(forms.Form):
         self.fields["account"].choices = [(account.code, str(account)) for account in known]  # type: ignore[attr-defined]
         for number in range(1, MOST_PAIRS + 1):
             self.fields.update(pair_fields(number))
+        self.fields.update(size_fields())
         code = self["account"].value()
         self.zone = next((account.time_zone for account in known if account.code == code), "UTC")
         for name in ("good_till", "good_after"):

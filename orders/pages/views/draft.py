@@ -1,6 +1,6 @@
-"""A ticket that is still being written: rows of exits added and taken away where the page's script does not do it.
+"""A ticket that is still being written: rows of exits come and go, and sizes are worked out, where the page's script does not do it.
 
-The rule it keeps: nothing is sent and nothing is recorded; the ticket comes back with what was typed.
+The rule it keeps: nothing is sent; the ticket comes back with what was typed. What is recorded is a habit of its writer, his own exits.
 """
 
 from __future__ import annotations
@@ -8,23 +8,75 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from orders.pages.forms import TicketForm
-from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, default_pair, name_of
+from orders.contracts import ticks
+from orders.errors import Refused
+from orders.manager import OrderManager
+from orders.models import Contract
+from orders.pages.forms import Stamp, TicketForm, reference_price
+from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, Basis, default_pair, name_of, template_values
+from orders.pages.forms.reading import sentence
+from orders.pages.forms.sizing import typed_entry
 from orders.pages.permissions import current_account
-from orders.pages.views.ticket import answer, posted_contract, ticket_context
+from orders.pages.views.frame import toast
+from orders.pages.views.sizing import size_for
+from orders.pages.views.ticket import answer, ticket_context
 from orders.queries import tradable_accounts, visible_accounts
+from orders.rules.terms import OcaType, Side, TimeInForce, plain
+from orders.rules.tickets import TicketError
 
 
 @require_POST
 def draft(request: HttpRequest) -> HttpResponse:
-    """The ticket again, after one act: `add_pair`, `remove_pair_<number>`, or none."""
+    """The ticket again, after one act: `add_pair`, `remove_pair_<number>`, `size`, `take_size`."""
     account = visible_accounts(request.user).filter(code=request.POST.get("account", "")).first() or current_account(request)
-    values = reshaped(typed(request.POST), request.POST.get("act", ""))
+    act = request.POST.get("act", "")
+    values = reshaped(typed(request.POST), act)
+    sized = size_for(request, request.POST)
+    if act == "take_size" and sized is not None and sized.value:
+        values["quantity"] = sized.value
     form = TicketForm(accounts=tradable_accounts(request.user), initial=values)
-    return answer(request, ticket_context(request, account, form=form, contract=posted_contract(request)))
+    context = ticket_context(request, account, form=form, contract=_contract(request.POST))
+    return answer(request, {**context, "sized": sized})
+
+
+@require_POST
+def save_exits(request: HttpRequest) -> HttpResponse:
+    """Keeps the first pair of the ticket as the user's own exits for the contract's symbol."""
+    contract = _contract(request.POST)
+    form = TicketForm(request.POST, accounts=tradable_accounts(request.user))
+    form.is_valid()  # what could be read is enough
+    words, is_bad = (_("Choose a symbol first."), True) if contract is None else _save(request, form.cleaned_data, contract)
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(toast(words, is_bad=is_bad))
+    (messages.error if is_bad else messages.success)(request, words)
+    return draft(request)
+
+
+def _save(request: HttpRequest, data: dict[str, Any], contract: Contract) -> tuple[str, bool]:
+    """What is said of it, and whether it went wrong."""
+    side = Side(data.get("side") or Side.BUY)
+    try:
+        values = template_values(data, Basis(typed_entry(data) or reference_price(contract, side), side.sign, ticks(contract)))
+        kept = OrderManager(request.user).set_exit_template(
+            contract.symbol,
+            key=Stamp.fresh(timezone.now()).key,  # the ticket's own is for its order
+            **values,
+            oca_type=OcaType(int(data.get("oca_type") or OcaType.CANCEL_WITH_BLOCK)),
+            time_in_force=TimeInForce(data.get("exits_time_in_force") or TimeInForce.GTC),
+        )
+    except (TicketError, Refused) as error:
+        return sentence(error.message), True
+    stop = kept.trail_percent if kept.trail_percent is not None else kept.stop_loss * 100
+    said = {"symbol": contract.symbol, "target": plain(kept.profit_target * 100), "stop": plain(stop)}
+    if kept.trail_percent is not None:
+        return _("Your exits for %(symbol)s: target %(target)s %%, trailing stop %(stop)s %%.") % said, False
+    return _("Your exits for %(symbol)s: target %(target)s %%, stop %(stop)s %%.") % said, False
 
 
 def typed(posted: QueryDict) -> dict[str, Any]:
@@ -45,3 +97,8 @@ def reshaped(values: dict[str, Any], act: str) -> dict[str, Any]:
             values |= {name_of(number, field): values.get(name_of(number + 1, field), "") for field in FIELDS}
         count -= 1
     return {**values, "pair_count": count}
+
+
+def _contract(posted: QueryDict) -> Contract | None:
+    con_id = posted.get("con_id", "")
+    return Contract.objects.select_related("quote").filter(con_id=int(con_id)).first() if con_id.isdecimal() else None

@@ -22,7 +22,7 @@ from orders.manager.resending import lost_unit
 from orders.models import Account, Contract, OrderRecord
 from orders.pages.permissions import account_or_404, order_or_404, require_trade
 from orders.pages.views.frame import ask, done, page, too_old, was_sent_before
-from orders.pages.views.ticket import accepted_words
+from orders.pages.views.sending import accepted_words
 from orders.queries import gateway, order_detail
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, quantity

@@ -1,0 +1,110 @@
+"""A request as a preview reads it: its entry, its ways out, its words.
+
+The rule it keeps: the words on the screen are made from the request itself, never from the fields that it was typed into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from orders.models import Account, Contract
+from orders.queries.show import Ticks, number, quantity
+from orders.rules.terms import OcaType, OrderTerms, TimeInForce, plain, terms_from_json
+from orders.rules.tickets import BracketTicket, ExitPair, PlaceRequest, request_to_json
+
+__all__ = ["PlaceRequest", "WayOut", "as_json", "entry_of", "from_json", "sentence", "terms_words", "ways_out"]
+
+as_json = request_to_json
+"""The request as it is sealed: the same for the same request, however its numbers are spelled."""
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """One pair of exits. `target` and `stop` are prices; a trailing stop begins at its distance from the entry."""
+
+    quantity: Decimal
+    target: Decimal | None
+    stop: Decimal | None
+
+
+def entry_of(request: PlaceRequest) -> OrderTerms:
+    """The order that opens: the entry of a bracket, else the order itself."""
+    return request.entry if isinstance(request, BracketTicket) else request
+
+
+def ways_out(request: PlaceRequest, price: Decimal | None) -> Sequence[WayOut]:
+    """The exits that come along, for an entry at `price`; none of a single order."""
+    if not isinstance(request, BracketTicket):
+        return ()
+    sign = request.entry.side.sign
+    return [WayOut(pair.quantity, pair.target_price, _stop(pair, price, sign)) for pair in request.pairs]
+
+
+def _stop(pair: ExitPair, price: Decimal | None, sign: int) -> Decimal | None:
+    """Where the stop of a pair stands when the entry fills at `price`."""
+    if pair.stop_price is not None or price is None:
+        return pair.stop_price
+    if pair.trail_amount is not None:
+        return price - sign * pair.trail_amount
+    return price * (1 - sign * pair.trail_percent / 100) if pair.trail_percent is not None else None
+
+
+def from_json(values: Mapping[str, Any]) -> PlaceRequest:
+    """The request that `as_json` wrote."""
+    if "entry" not in values:
+        return terms_from_json(values)
+    return BracketTicket(
+        entry=terms_from_json(values["entry"]),
+        pairs=tuple(_pair(pair) for pair in values["pairs"]),
+        oca_type=None if values["oca_type"] is None else OcaType(values["oca_type"]),
+        exits_time_in_force=TimeInForce(values["exits_time_in_force"]),
+        exits_outside_rth=values["exits_outside_rth"],
+    )
+
+
+def _pair(values: Mapping[str, Any]) -> ExitPair:
+    numbers = {name: Decimal(value) for name, value in values.items() if name != "time_stop"}
+    seconds = values.get("time_stop")
+    return ExitPair(**numbers, time_stop=None if seconds is None else timedelta(seconds=seconds))
+
+
+def terms_words(terms: OrderTerms, contract: Contract, ticks: Ticks) -> str:
+    """ "BUY 100 AAPL LMT 233.33 DAY": every price the order has, a trailing distance as one."""
+    prices = [ticks.price(contract, value) for value in (terms.stop_price, terms.limit_price) if value is not None]
+    if terms.trail_percent is not None:
+        prices.append(f"{plain(terms.trail_percent)} %")
+    elif terms.trail_amount is not None:
+        prices.append(ticks.price(contract, terms.trail_amount))
+    shown = " / ".join(prices)
+    return " ".join(filter(None, [terms.side, quantity(terms.quantity), contract.label, terms.order_type, shown, terms.time_in_force]))
+
+
+def sentence(request: PlaceRequest, account: Account, contract: Contract, ticks: Ticks) -> str:
+    """The whole request in one sentence: "BUY 100 AAPL LMT 233.33 DAY, account DU…417, stop 228.66, target 252.00"."""
+    words = [terms_words(entry_of(request), contract, ticks), _("account %s") % account.short]
+    pairs = request.pairs if isinstance(request, BracketTicket) else ()
+    for pair in pairs:
+        words += _pair_words(pair, contract, ticks, f"{quantity(pair.quantity)} × " if len(pairs) > 1 else "")
+    return ", ".join(words)
+
+
+def _pair_words(pair: ExitPair, contract: Contract, ticks: Ticks, share: str) -> list[str]:
+    found = []
+    if pair.trails:
+        percent = pair.trail_percent
+        distance = f"{plain(percent)} %" if percent is not None else ticks.price(contract, pair.trail_amount)
+        found.append(_("stop trailing by %s") % (share + distance))
+    elif pair.stop_price is not None:
+        limit = f" / {ticks.price(contract, pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
+        found.append(_("stop %s") % (share + ticks.price(contract, pair.stop_price) + limit))
+    if pair.target_price is not None:
+        found.append(_("target %s") % (share + ticks.price(contract, pair.target_price)))
+    if pair.time_stop is not None:
+        found.append(_("out after %s min") % (share + number(Decimal(pair.time_stop.total_seconds()) / 60, 0)))
+    return found
