@@ -49,7 +49,8 @@
     const target = event.target;
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
       // First it previews the ticket, then it sends what the preview shows.
-      const panel = target.closest("#ticket-panel"), button = panel?.querySelector("form[data-send] [type=submit]") || panel?.querySelector("#ticket-send");
+      const panel = target.closest("#ticket-panel");
+      const button = panel?.querySelector("#preview-send") || panel?.querySelector("#ticket-send");
       if (button) event.preventDefault();
       if (button && !button.disabled) button.form.requestSubmit(button);
       return;

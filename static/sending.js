@@ -77,7 +77,7 @@
     setTimeout(() => {
       off(button, "fresh", false);
       const here = document.activeElement;
-      if (!button.disabled && (here === document.body || here?.closest("#ticket-panel"))) button.focus({ preventScroll: false });
+      if (!button.disabled && (here === document.body || here?.closest("#ticket-panel"))) button.focus({ preventScroll: true });
     }, LOOK);
   });
 

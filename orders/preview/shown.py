@@ -25,6 +25,8 @@ from orders.rules.terms import plain
 _NO_METER = frozenset({Rule.TRADING_STATE.value, Rule.TRADING_HOURS.value, Rule.SHORT_SALES.value, Rule.REQUIRE_STOP.value})
 """Limits that are a switch: nothing of them is used up."""
 
+NEAREST = 4
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -88,6 +90,17 @@ class PreviewView:
     expires: Moment
     asks_for_confirmation: bool
     may_send: bool
+
+    @property
+    def usage_most(self) -> Sequence[UsageRow]:
+        """The limits that are nearest, and all that are broken."""
+        ranked = sorted(self.usage, key=lambda one: (not one.is_over, -one.share))
+        return [one for index, one in enumerate(ranked) if one.is_over or index < NEAREST]
+
+    @property
+    def usage_rest(self) -> Sequence[UsageRow]:
+        near = {one.rule for one in self.usage_most}
+        return [one for one in self.usage if one.rule not in near]
 
 
 def preview_view(made: Previewed) -> PreviewView:

@@ -61,7 +61,7 @@ def refusal(desk: Desk, seal: str, *args: Any, **options: Any) -> Refused:
 
 
 def test_a_bracket_in_one_sentence_with_worth_and_risk(desk: Desk) -> None:
-    AccountValue.objects.create(account=desk.account, name="NetLiquidation", currency="USD", value="100000", at=desk.now)
+    AccountValue.objects.filter(account=desk.account, name="NetLiquidation").update(value="100000")
     made = look(desk, BRACKET)
     assert made.sentence == f"BUY 100 AAPL LMT 99.50 DAY, account {desk.account.short}, stop 97.50, target 107.50"
     assert (made.worth.price, made.worth.own, made.worth.base) == (D("99.50"), D(9950), D(9950))
@@ -82,6 +82,7 @@ def test_a_contract_in_another_currency_with_a_multiplier_is_worth_both(desk: De
 
 
 def test_a_short_bracket_risks_upwards(desk: Desk) -> None:
+    AccountValue.objects.filter(account=desk.account, name="NetLiquidation").delete()
     sell = OrderTerms(Side.SELL, OrderType.MARKET, D(10))
     made = look(desk, bracket(sell, "101.99", "89.99"))
     assert made.risk is not None

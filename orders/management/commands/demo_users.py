@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -69,6 +70,8 @@ def _make(names: list[str], passwords: dict[str, str]) -> None:
         for name in names:
             powers = {"is_staff": True, "is_superuser": True} if name == "admin" else {}
             user = users.objects.create(username=name, password=hashed[name], **powers)
+            if AccessLevel.TRADE in ACCESS[name]:
+                user.user_permissions.add(Permission.objects.get(codename="trade_armed", content_type__app_label="orders"))
             for account, level in zip(accounts, ACCESS[name], strict=False):
                 if level is None:
                     continue

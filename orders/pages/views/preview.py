@@ -154,6 +154,11 @@ def _whole(request: HttpRequest, ticket: Ticket, more: dict[str, Any], *, status
     """The whole ticket. For htmx it says where it belongs, because a preview alone goes elsewhere."""
     context = ticket_context(request, ticket.account, form=ticket.form, contract=ticket.contract)
     response = answer(request, {**context, "matches": ticket.matches, **more}, status=status, extra=extra)
+    return in_its_place(request, response)
+
+
+def in_its_place(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Says to htmx where a whole ticket belongs: the form that asked expects a preview."""
     if request.htmx:  # type: ignore[attr-defined]
         response["HX-Retarget"], response["HX-Reswap"] = "#ticket-panel", "outerHTML"
     return response

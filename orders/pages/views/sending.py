@@ -21,7 +21,7 @@ from orders.pages import arming
 from orders.pages.forms import TicketForm, add_refusal
 from orders.pages.permissions import current_account
 from orders.pages.views.frame import done, toast, too_old, was_sent_before
-from orders.pages.views.preview import Ticket, read_ticket, show_preview
+from orders.pages.views.preview import Ticket, in_its_place, read_ticket, show_preview
 from orders.pages.views.ticket import ONCE, answer, initial, lasting, ticket_context
 from orders.preview.redeeming import request_of
 from orders.preview.request import PlaceRequest
@@ -141,7 +141,7 @@ def _sent(request: HttpRequest, account: Account, contract: Contract, orders: li
     form = TicketForm(accounts=tradable_accounts(request.user), initial={**initial(account, contract, request.user), **kept})
     context = ticket_context(request, account, form=form, contract=contract)
     again = armed(request, account) if request.POST.get("arming") else ""
-    return answer(request, context, extra=toast(words, orders[0].client_order_id) + again)
+    return in_its_place(request, answer(request, context, extra=toast(words, orders[0].client_order_id) + again))
 
 
 def armed(request: HttpRequest, account: Account) -> str:
