@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MOST_MARKET_LINES = 100
 MOST_PNL_LINES = 200
+VALUES_SECONDS = 240.0  # after this the values of an account are asked for anew
 LIVE, DELAYED = 1, 3
 REFUSED_FOR_SECONDS = 300.0  # a contract whose data was refused both ways is asked for again after this
 
@@ -50,7 +51,7 @@ class Lines:
     _data_type: int = LIVE
     _pnl: dict[int, str] = field(default_factory=dict)
     _pnl_single: dict[int, tuple[str, int]] = field(default_factory=dict)
-    _accounts: set[str] = field(default_factory=set)
+    _accounts: dict[str, tuple[int, float]] = field(default_factory=dict)  # account: the request for its values, and when it was made
 
     def callbacks(self) -> dict[str, Callable[..., None]]:
         """The wrapper methods that belong to lines; ticks that the desk does not show are let go."""
@@ -66,17 +67,27 @@ class Lines:
     # --- asking -----------------------------------------------------------------------------------------------------------------------
 
     async def follow_accounts(self, accounts: Iterable[str]) -> None:
-        """Subscribes to the values and the profit and loss of accounts that are not followed yet."""
+        """Subscribes to the values and the profit and loss of accounts that are not followed yet.
+
+        The values are asked for anew every four minutes: the gateway tells only what changes, and limits need to know that what was told
+        long ago still holds.
+        """
         for account in accounts:
-            if account in self._accounts:
+            asked, at = self._accounts.get(account, (None, float("-inf")))
+            if self.monotonic() - at < VALUES_SECONDS:
                 continue
-            self._accounts.add(account)
-            await self.paced()
-            self._write.reqAccountUpdatesMulti(self.requests.new_id(), account, "", False)
+            if asked is not None:
+                await self.paced()
+                self._write.cancelAccountUpdatesMulti(asked)
             await self.paced()
             request_id = self.requests.new_id()
-            self._pnl[request_id] = account
-            self._write.reqPnL(request_id, account, "")
+            self._accounts[account] = (request_id, self.monotonic())
+            self._write.reqAccountUpdatesMulti(request_id, account, "", False)
+            if asked is None:
+                await self.paced()
+                request_id = self.requests.new_id()
+                self._pnl[request_id] = account
+                self._write.reqPnL(request_id, account, "")
 
     async def follow_positions(self, positions: set[tuple[str, int]]) -> None:
         """Subscribes to the profit and loss of these (account, con_id), and ends it for the others."""

@@ -23,6 +23,7 @@ from orders.rules.terms import Side
 from orders.trading_day import TradingDay, trading_day
 
 ZERO = Decimal(0)
+FLAT = (ZERO, ZERO)
 NET, POWER, FUNDS, DAILY, RATE = "NetLiquidation", "BuyingPower", "AvailableFunds", "DailyPnL", "ExchangeRate"
 _CONTRACT = ("pk", "symbol", "sec_type", "currency", "multiplier", "strike", "local_symbol")
 _QUOTE = ("quote__bid", "quote__ask", "quote__last", "quote__at", "quote__delayed")
@@ -174,15 +175,15 @@ class Grounds:
         return read_open(which)
 
     @cached_property
-    def positions(self) -> dict[int, Decimal]:
-        """What is held, by contract."""
+    def held(self) -> dict[int, tuple[Decimal, Decimal]]:
+        """What is held, by contract, with its average cost."""
         rows = Position.objects.filter(account=self.account).exclude(quantity=0).order_by()
-        return dict(rows.values_list("contract_id", "quantity"))
+        return {contract: (quantity, cost) for contract, quantity, cost in rows.values_list("contract_id", "quantity", "average_cost")}
 
     @cached_property
     def things(self) -> dict[int, Thing]:
         """The contracts that are held, worked in, or asked about."""
-        keys = {*self.positions, *(order.contract for order in self.open if order.account == self.account.pk)}
+        keys = {*self.held, *(order.contract for order in self.open if order.account == self.account.pk)}
         if self.contract is not None:
             keys.add(self.contract.pk)
         rows = Contract.objects.filter(pk__in=keys).order_by().values_list(*_CONTRACT, *_QUOTE)
@@ -195,7 +196,7 @@ class Grounds:
 
     @property
     def position(self) -> Decimal:
-        return self.positions.get(self.contract.pk, ZERO) if self.contract is not None else ZERO
+        return self.held.get(self.contract.pk, FLAT)[0] if self.contract is not None else ZERO
 
     @property
     def market(self) -> Market | None:
@@ -224,18 +225,20 @@ class Grounds:
                 sides.setdefault((order.contract, order.side), []).append(order)
         found = Exposed()
         symbol = self.things[mine].symbol if mine is not None else None
-        for key in {*self.positions, *(contract for contract, _ in sides)} - {mine}:
+        for key in {*self.held, *(contract for contract, _ in sides)} - {mine}:
             thing = self.things[key]
             buys, sells = (sides.get((key, side), []) for side in (Side.BUY, Side.SELL))
-            line = self._line(thing, self.positions.get(key, ZERO), buys, sells)
+            line = self._line(thing, *self.held.get(key, FLAT), buys, sells)
             found = found.plus(line, thing.symbol, same_name=thing.symbol == symbol)
         return found
 
-    def _line(self, thing: Thing, held: Decimal, buys: list[Open], sells: list[Open]) -> Line:
+    def _line(self, thing: Thing, held: Decimal, cost: Decimal, buys: list[Open], sells: list[Open]) -> Line:
         price = thing.market.price if thing.market else None
-        if price is None:  # an order's own price is the only thing to go by, where nothing is held
+        if price is None:  # never quoted: what was paid for it, and what the orders say themselves, are all there is to go by
             asked = [order.limit_price or order.stop_price for order in (*buys, *sells)]
-            price = max((one for one in asked if one is not None), default=None) if held == 0 and all(asked) else None
+            paid = [cost / thing.multiplier if cost > 0 and thing.multiplier else None] if held else []
+            known = [one for one in (*asked, *paid) if one is not None]
+            price = max(known) if known and len(known) == len(asked) + len(paid) else None
         rate = self.money.rate(thing.currency)
         unit = None if rate is None else thing.multiplier * rate
         return Line(

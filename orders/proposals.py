@@ -224,7 +224,7 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
         duplicate_age_seconds=_duplicate_age(draft, grounds) if index == 0 and not draft.order.pk else None,
         resting=_resting(grounds, asked, draft),
         risk=_risk(grounds, asked, draft),
-        traffic=replace(common.traffic, judged=index + 1),
+        traffic=replace(common.traffic, judged=len(asked.drafts)),
         hours=_hours(contract, draft.terms, grounds.now),
     )
 
@@ -331,8 +331,10 @@ def count_traffic(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Tra
     day = grounds.money.day
     if day is None:
         return Traffic(recent)
-    if not exact and BrokerCommand.objects.filter(created_at__gte=day.start).count() < grounds.limits[Rule.ORDER_RATIO_FROM]:
+    of_the_desk = BrokerCommand.objects.filter(created_at__gte=day.start).count() + len(asked.drafts) if not exact else None
+    if of_the_desk is not None and of_the_desk < grounds.limits[Rule.ORDER_RATIO_FROM]:
         return Traffic(recent)
-    messages = rows.filter(created_at__gte=day.start, order__account=grounds.account, claimed_at__isnull=False).count()
+    sent = rows.filter(created_at__gte=day.start, created_at__lte=at, claimed_at__isnull=False)
+    messages = sent.filter(order__account=grounds.account).count()
     executions = Execution.objects.filter(account=grounds.account, executed_at__gte=day.start, counts=True).count()
     return Traffic(recent, messages, executions)

@@ -1,7 +1,9 @@
 /* The keyboard: / search, N ticket, B and S side, J and K rows, E change, X cancel, Ctrl+Enter preview and send, ? help.
 
+   Ctrl+Shift+X cancels all, Ctrl+Shift+F flattens, Ctrl+Shift+K is the kill switch: of the account of the page, and each asks first.
+
    The rule it keeps: a single letter acts only outside of fields and dialogs, asks before anything is sent, and can be turned off
-   (WCAG 2.1.4); the choice is kept in this browser. */
+   (WCAG 2.1.4); the choice is kept in this browser. The three of Ctrl+Shift act everywhere, while typing and over a dialog too. */
 (() => {
   "use strict";
   const KEPT = "deskbook-keys", ROW = "[data-panel] tbody tr:not(.more)";
@@ -45,8 +47,16 @@
     "?": () => document.getElementById("keys")?.showModal(),
   };
 
+  const PANIC = { KeyX: "key-cancel-all", KeyF: "key-flatten", KeyK: "kill" };
+
   document.addEventListener("keydown", (event) => {
     const target = event.target;
+    const panic = event.ctrlKey && event.shiftKey && !event.altKey && !event.metaKey && document.getElementById(PANIC[event.code]);
+    if (panic) {
+      event.preventDefault();
+      if (!event.repeat) panic.click();
+      return;
+    }
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
       // First it previews the ticket, then it sends what the preview shows.
       const panel = target.closest("#ticket-panel");

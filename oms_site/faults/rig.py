@@ -17,6 +17,7 @@ import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -33,7 +34,7 @@ from oms_site.tests.pages import form_of
 from oms_site.tests.programs import Program
 from oms_site.tests.servers import PostgresServer, RedisServer, answers
 from orders.book import book
-from orders.models import Account, Certificate, Gateway, Lease, Limit, OrderRecord, Quote, Submission
+from orders.models import Account, AccountValue, Certificate, Gateway, Lease, Limit, OrderRecord, Quote, Submission
 from orders.models.book import Source
 
 T = TypeVar("T")
@@ -120,11 +121,17 @@ class Rig:
             user.set_password(PASSWORD)
             user.save()
         with book(at=timezone.now()) as b, b.event("limit.changed", source=Source.SYSTEM, text="A drill's limits") as fact:
-            fact.add(Limit(scope=Limit.Scope.DESK, rule="MAX_OPEN_ORDERS", value=MOST_OPEN))
+            for rule in ("MAX_OPEN_ORDERS", "MAX_USER_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+                fact.add(Limit(scope=Limit.Scope.DESK, rule=rule, value=MOST_OPEN))
         self.account = Account.objects.order_by("code")[0].code
         self.visitor = self.somebody()
         self.visitor.get(f"/ticket/contract/{AAPL}/")
         wait_until(lambda: self.read(lambda: Quote.objects.filter(contract__con_id=AAPL, bid__gt=0).exists()), "a quote", SECONDS)
+        wait_until(lambda: self.read(self._knows_the_accounts), "what the accounts are worth", SECONDS)
+
+    def _knows_the_accounts(self) -> bool:
+        found = AccountValue.objects.filter(name__in=("BuyingPower", "DailyPnL"), at__gte=timezone.now() - timedelta(minutes=5))
+        return found.count() == 2 * Account.objects.count()
 
     def somebody(self, user: str = "trader1", port: int = 0) -> Visitor:
         """Somebody who is signed in, at the desk or at the port of a line to it."""

@@ -24,6 +24,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -107,11 +108,12 @@ class Desk:
         return (self.data / "desk.log").read_text() if (self.data / "desk.log").exists() else ""
 
     def start(self, *ready: str) -> Desk:
-        """Starts the process and waits until it has said all of `ready` (without any: that it is ready, and so is its gateway).
+        """Starts the process and waits until it has said all of `ready` (without any: that it is ready, and so is its gateway, and until
+        it knows what the accounts are worth, without which nothing new is let through).
 
         AssertionError with its log when it ends before.
         """
-        before = len(self.log)
+        before, began = len(self.log), datetime.now(UTC).replace(tzinfo=None).isoformat(" ")
         words = ready or ("Deskbook is ready", ": READY")
         command = [*tied(), sys.executable, str(ROOT / "manage.py"), "serve", "--fd", str(self.listener.fileno())]
         with (self.data / "desk.log").open("ab") as log:
@@ -131,7 +133,14 @@ class Desk:
 
         wait_until(says, f"the desk in {self.data} says {words}")
         assert process.poll() is None, f"the desk ended with {process.returncode}:\n{self.log}"
+        if not ready and "DATABASE_URL" not in self.settings:
+            wait_until(lambda: self._knows_the_accounts(began), f"the desk in {self.data} knows what its accounts are worth")
         return self
+
+    def _knows_the_accounts(self, since: str) -> bool:
+        sql = "select count(*) from orders_account a where not exists (select 1 from orders_accountvalue v where v.account_id = a.id "
+        missing = [self.query(sql + "and v.name = ? and v.at >= ?)", name, since)[0][0] for name in ("BuyingPower", "DailyPnL")]
+        return missing == [0, 0]
 
     def stop(self) -> int:
         """Asks it to end (SIGTERM) and waits; its exit code."""

@@ -1,6 +1,6 @@
-"""The limits that the pre-trade checks apply, for the desk, an account or a user.
+"""The limits that the pre-trade checks apply, and the instruments that may or may not be traded, for the desk, an account or a user.
 
-The rule it keeps: a limit names a rule that exists and the scope that it is for, and every change of one is an event.
+The rule it keeps: a row names what exists and the scope that it is for, and every change of one is an event.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
 from orders.admin.common import BookAdmin
-from orders.models import Limit
+from orders.models import InstrumentRule, Limit
 from orders.rules.limits import RULES
 from orders.rules.terms import plain
 from orders.rules.tickets import TicketError, check_number
@@ -30,7 +30,21 @@ def _defaults() -> list[dict[str, str]]:
     ]
 
 
-class LimitForm(forms.ModelForm):
+class ScopedForm(forms.ModelForm):
+    """The scope says whom the row is for; the others must be empty, or it would mean two things."""
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        for scope in ("account", "user"):
+            chosen = values.get("scope") == scope
+            if chosen and not values.get(scope):
+                self.add_error(scope, "is required for this scope")
+            elif not chosen and values.get(scope):
+                self.add_error(scope, "must be empty for this scope")
+        return values
+
+
+class LimitForm(ScopedForm):
     rule = forms.ChoiceField(choices=_rules)
 
     class Meta:
@@ -47,15 +61,22 @@ class LimitForm(forms.ModelForm):
             raise ValidationError("must not be below zero")
         return value
 
+
+class InstrumentRuleForm(ScopedForm):
+    class Meta:
+        model = InstrumentRule
+        fields = ("kind", "scope", "account", "user", "symbol", "sec_type", "note")
+
+    def clean_symbol(self) -> str:
+        return str(self.cleaned_data["symbol"]).strip().upper()
+
+    def clean_sec_type(self) -> str:
+        return str(self.cleaned_data["sec_type"]).strip().upper()
+
     def clean(self) -> dict[str, Any]:
-        """The scope says whom the limit is for; the others must be empty, or a limit would mean two things."""
-        values = super().clean() or self.cleaned_data
-        for scope in ("account", "user"):
-            chosen = values.get("scope") == scope
-            if chosen and not values.get(scope):
-                self.add_error(scope, "is required for this scope")
-            elif not chosen and values.get(scope):
-                self.add_error(scope, "must be empty for this scope")
+        values = super().clean()
+        if not values.get("symbol") and not values.get("sec_type"):
+            self.add_error("symbol", "say a symbol, a kind of instrument, or both")
         return values
 
 
@@ -77,3 +98,14 @@ class LimitAdmin(BookAdmin):
 
     def words(self, row: Limit) -> str:
         return f"{row}: {plain(row.value)}"
+
+
+@admin.register(InstrumentRule)
+class InstrumentRuleAdmin(BookAdmin):
+    """Where any row of a scope allows something, only what such rows name is allowed there; what is restricted anywhere is restricted."""
+
+    kinds = ("instrument_rule.set", "instrument_rule.set", "instrument_rule.removed")
+    form = InstrumentRuleForm
+    list_display = ("kind", "symbol", "sec_type", "scope", "account", "user", "note")
+    list_filter = ("kind", "scope", "account", "sec_type")
+    list_select_related = ("account", "user")

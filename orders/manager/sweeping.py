@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
 
-from orders.book import OpenBook
+from orders import lease
+from orders.book import OpenBook, book
 from orders.errors import IllegalTransition, Refused
 from orders.exposure import OPEN_STATUSES
 from orders.manager import changing, closing, halting
@@ -28,6 +29,9 @@ from orders.models.book import Source
 from orders.queries.access import tradable_accounts
 from orders.rules.terms import Role
 from orders.rules.tickets import TicketError
+
+LEFT_BEHIND = timedelta(seconds=5)
+"""After this the worker does the next part of a sweep too. Each part begins where the book says that the last one ended."""
 
 _EXITS = (Role.TAKE_PROFIT, Role.STOP_LOSS, Role.TIME_STOP)
 
@@ -167,6 +171,14 @@ def unfinished(before: datetime | None = None) -> list[int]:
     if before is not None:
         rows = rows.filter(at__lt=before)
     return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+def finish_left_behind(*, fence: int, now: datetime) -> None:
+    """The next part of each sweep that whoever asked for it has left undone: for the worker, which is always there."""
+    for pk in unfinished(now - LEFT_BEHIND):
+        with book(at=now) as b:
+            lease.check(fence)
+            go_on(b, pk)
 
 
 def go_on(b: OpenBook, pk: int) -> bool:

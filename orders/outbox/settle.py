@@ -77,6 +77,9 @@ def housekeeping(*, fence: int, now: datetime, link_lost: bool) -> list[Report]:
 
     Gives the reports for intake of orders that were sent and are in doubt: no evidence for 5 s, and the link is lost.
     """
+    from orders.manager import sweeping  # the verbs are above the outbox; only their unfinished work is taken up here
+
+    sweeping.finish_left_behind(fence=fence, now=now)
     if not BrokerCommand.objects.filter(state__in=[CommandState.PENDING.value, *_IN_FLIGHT, CommandState.UNKNOWN.value]).exists():
         return []
     with book(at=now) as b:

@@ -247,6 +247,19 @@ PANELS: dict[str, Panel] = {
             personal=True,  # one may be the user's own
         ),
         _whole(
+            "state",  # the same as a pill, beside the gateway's
+            {"limit"},
+            lambda user, account, scope, keys, now: [tuple(queries.restraints(user, account))],
+            personal=True,
+        ),
+        _whole(
+            "sweep",  # scope: its number
+            {"sweep", "order", "limit", "gateway"},
+            lambda user, account, scope, keys, now: _one(queries.sweep(user, int(scope), now) if scope.isdecimal() else None),
+            every_account=True,  # it may be about several
+            personal=True,
+        ),
+        _whole(
             "attention",
             {"order", "incident", "position", "execution", CLOCK},  # a stop also expires, and a fill settles, as time goes by
             lambda user, account, scope, keys, now: _one(queries.attention(user, now=now)),

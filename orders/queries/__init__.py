@@ -14,6 +14,7 @@ from orders.queries.quotes import quote, watchlist
 from orders.queries.recovery import certificate, certificates, recovery, seen_incidents
 from orders.queries.restraints import restraints
 from orders.queries.sizing import sized
+from orders.queries.sweeps import sweep, sweeps
 from orders.queries.trades import closed_trades
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "restraints",
     "seen_incidents",
     "sized",
+    "sweep",
+    "sweeps",
     "tradable_accounts",
     "tradable_ids",
     "visible_accounts",

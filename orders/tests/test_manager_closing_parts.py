@@ -240,6 +240,21 @@ def test_the_half_that_opens_is_a_new_risk(wire: Wire, rule: str, value: str) ->
     assert not OrderRecord.objects.exists()
 
 
+def test_of_the_size_limits_only_the_half_that_opens_counts(wire: Wire) -> None:
+    hold(wire)
+    make_limit("MAX_QUANTITY", "100")
+    make_limit("MAX_NOTIONAL", "10500")
+    assert reverse(wire).quantity == D(200)
+
+
+def test_more_than_the_size_limits_is_not_turned_round(wire: Wire) -> None:
+    hold(wire)
+    make_limit("MAX_QUANTITY", "99")
+    with pytest.raises(Refused) as refused:
+        reverse(wire)
+    assert (refused.value.code, refused.value.actual) == ("MAX_QUANTITY", "100")
+
+
 def test_a_limit_that_falls_before_the_claim_stops_it(wire: Wire) -> None:
     hold(wire)
     stop, target = wire.sent(*wire.protect())

@@ -16,7 +16,7 @@ from orders.models import BrokerCommand, Event, Limit, OrderRecord, Sweep
 from orders.rules.commands import CancelOrder, PlaceOrder
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import AccessLevel, CommandKind, Role, Side
-from orders.tests.desk_of_one import Wire
+from orders.tests.desk_of_one import CLIENT, Wire
 from orders.tests.factories import (
     a_key,
     grant,
@@ -35,7 +35,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def wire() -> Iterator[Wire]:
     desk = Wire()
-    make_limit("MAX_OPEN_ORDERS", "1000")
+    for rule in ("MAX_OPEN_ORDERS", "MAX_USER_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+        make_limit(rule, "1000")
     yield desk
     assert replay.differences() == []
     assert replay.verify_chain() is None
@@ -65,6 +66,11 @@ def refusal(act: Callable[[], Any]) -> str:
     with pytest.raises(Refused) as refused:
         act()
     return refused.value.code
+
+
+def as_the_events_have_it(elsewhere: OrderRecord) -> None:
+    OrderRecord.objects.filter(pk=elsewhere.pk).update(is_external=False)
+    elsewhere.broker_ids.update(client_id=CLIENT)
 
 
 def hold(wire: Wire, symbol: str, quantity: str) -> Any:
@@ -162,7 +168,7 @@ def test_orders_that_only_another_client_can_cancel_are_named(wire: Wire) -> Non
     [ours] = wire.sent(wire.buy("5"))
     elsewhere.broker_ids.update(client_id=99)
     sweep = kill(wire.manager, account=wire.account)
-    OrderRecord.objects.filter(pk=elsewhere.pk).update(is_external=False)  # as the events have it
+    as_the_events_have_it(elsewhere)
     assert [(left["order"], left["code"]) for left in sweep.data["left"]] == [(elsewhere.pk, "EXTERNAL")]
     assert sweep.data["cancelled"] == [ours.pk]
 
@@ -232,7 +238,7 @@ def cut(_name: str) -> None:
     raise PowerCut
 
 
-@pytest.mark.parametrize("time", range(1, 6))
+@pytest.mark.parametrize("time", range(1, 5))
 def test_a_crash_between_any_two_parts_is_finished_by_the_same_key(wire: Wire, time: int, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [wire.buy(str(n + 1)) for n in range(110)]
     frames(wire, PlaceOrder)
@@ -254,6 +260,26 @@ def test_a_crash_between_any_two_parts_is_finished_by_the_same_key(wire: Wire, t
     assert BrokerCommand.objects.filter(kind=CommandKind.CANCEL).count() == 110
     assert len(sweep.data["placed"]) == len(positions) == OrderRecord.objects.filter(role=Role.LIQUIDATION).count()
     assert wire.manager.kill(**asked) == sweep
+
+
+def test_what_nobody_comes_back_for_the_worker_finishes(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = [wire.buy(str(n + 1)) for n in range(60)]
+    frames(wire, PlaceOrder)
+    wire.acknowledge(*orders)
+    monkeypatch.setattr(crashpoints, "action", cut)
+    crashpoints.arm("submit.before_write:2")
+    try:
+        with pytest.raises(PowerCut):
+            kill(wire.manager, account=wire.account)
+    finally:
+        crashpoints.arm("")
+    wire.housekeeping()
+    assert not BrokerCommand.objects.filter(kind=CommandKind.CANCEL).exists(), "who asked for it may still be at it"
+    wire.pass_time(6)
+    wire.housekeeping()
+    wire.housekeeping()
+    assert len(frames(wire, CancelOrder)) == 60
+    assert not Sweep.objects.get().data["open"]
 
 
 # --- flatten ------------------------------------------------------------------------------------------------------------------------------
@@ -310,7 +336,7 @@ def test_what_cannot_be_closed_is_named_and_the_rest_goes_on(wire: Wire) -> None
     bag = make_contract("BAG", sec_type="BAG")
     make_position(wire.account, bag, "1", "1")
     sweep = flatten(wire)
-    OrderRecord.objects.filter(pk=elsewhere.pk).update(is_external=False)
+    as_the_events_have_it(elsewhere)
     assert {(left["contract"], left["code"]) for left in sweep.data["left"]} == {
         (wire.contract.pk, "EXTERNAL_EXITS"),
         (bag.pk, "NOT_TRADEABLE"),

@@ -51,8 +51,8 @@ def test_closing_says_what_it_will_do_in_order(seats: Seats, client: Client) -> 
     assert "Close +100 AAPL in DU1000417?" in page
     first, last = page.index("Cancelled first: SELL 100 AAPL STP 98.00"), page.index("Then SELL 100 AAPL at the market")
     assert first < last
-    assert "About 9,999.00 at the last quote." in page
-    assert "Close AAPL: SELL at the market" in page
+    assert "about 9,999.00 USD at the last quote." in page
+    assert "Close AAPL: SELL 100 at the market" in page
 
 
 def test_closing_a_short_position_buys(seats: Seats, client: Client) -> None:

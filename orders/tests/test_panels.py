@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from orders.book import book
+from orders.manager import OrderManager
 from orders.models import Execution, Watch
 from orders.models.book import Source
 from orders.pages.panels import PANELS, book_seq, render, render_units
@@ -34,6 +35,7 @@ class World:
         self.order, self.hidden_order = place(self.account, self.contract), place(self.hidden, self.contract)
         self.position, self.hidden_position = (make_position(account, self.contract) for account in (self.account, self.hidden))
         self.execution = self.fill(self.order)
+        self.sweep = OrderManager(self.trader, clock=lambda: NOW).kill(key="kill", scope="account", account=self.account, reason="A drill")
 
     def fill(self, order) -> Execution:
         with book(at=NOW) as b, b.event("execution", source=Source.BROKER, order=order) as fact:
@@ -45,7 +47,7 @@ class World:
             )  # fmt: skip
 
     def scope(self, name: str) -> str:
-        return {"order": self.order.client_order_id, "quote": str(self.contract.pk)}.get(name, "")
+        return {"order": self.order.client_order_id, "quote": str(self.contract.pk), "sweep": str(self.sweep.pk)}.get(name, "")
 
     @property
     def changes(self) -> dict[str, dict[str, set[int]]]:

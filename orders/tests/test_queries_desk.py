@@ -155,7 +155,9 @@ def test_a_stranger_sees_no_execution(seats: Seats) -> None:
 
 def test_the_strip_shows_the_base_currency_and_never_zero_for_nothing(seats: Seats) -> None:
     for name, currency, value in (("NetLiquidation", "EUR", "1"), ("NetLiquidation", "USD", "248916.40"), ("DailyPnL", "", "648.30")):
-        AccountValue.objects.create(account=seats.account, name=name, currency=currency, value=value, at=seats.now)
+        where = {"account": seats.account, "name": name, "currency": currency}
+        AccountValue.objects.update_or_create(**where, defaults={"value": value, "at": seats.now})
+    AccountValue.objects.filter(name="BuyingPower").delete()
     strip = queries.account_strip(seats.viewer, seats.account)
     assert strip is not None
     assert (strip.net_liquidation, strip.currency, strip.daily.text, strip.daily_percent) == ("248,916.40", "USD", "+648.30", "+0.26%")

@@ -109,7 +109,8 @@ def test_twenty_cancels_at_once_are_one() -> None:
 
 def test_a_cancel_against_the_claim_either_withdraws_the_order_or_is_sent_after_it() -> None:
     wire = Wire()
-    make_limit("MAX_OPEN_ORDERS", "100")
+    for rule in ("MAX_OPEN_ORDERS", "ORDER_RATIO"):
+        make_limit(rule, "100")
     orders = [wire.buy(n) for n in range(1, 31)]
     units: list[Unit] = []
 
@@ -136,7 +137,8 @@ def test_a_cancel_against_the_claim_either_withdraws_the_order_or_is_sent_after_
 
 def test_submits_and_claims_at_once_lose_nothing_and_double_nothing() -> None:
     wire = Wire()
-    make_limit("MAX_OPEN_ORDERS", "1000")
+    for rule in ("MAX_OPEN_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+        make_limit(rule, "1000")
     done = threading.Event()
     units: list[Unit] = []
 

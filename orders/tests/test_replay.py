@@ -32,7 +32,8 @@ def a_day(desk: Desk) -> OrderRecord:
     """A bracket from the ticket to its fill, a change, a cancel, a rejection, a position: through manager, outbox and intake."""
     user = make_trader(desk.account)
     make_quote(desk.contract)
-    intake.apply_values([AccountValueReported(desk.account.code, "NetLiquidation", "100000", "USD")], now=desk.now)
+    for name in ("NetLiquidation", "BuyingPower"):
+        intake.apply_values([AccountValueReported(desk.account.code, name, "100000", "USD")], now=desk.now)
     manager = OrderManager(user, clock=lambda: desk.now)
     fence = lease.acquire("test", desk.now)
     assert fence is not None
@@ -86,7 +87,7 @@ def test_folding_the_events_of_a_day_gives_its_rows(desk: Desk) -> None:
     tables = {label for label, _ in folded}
     audited = {model._meta.label for model in replay.AUDITED}
     assert tables <= audited
-    assert tables == audited - {"orders.OcaGroup", "orders.Limit", "orders.Certificate"}
+    assert tables == audited - {"orders.OcaGroup", "orders.Limit", "orders.InstrumentRule", "orders.Certificate"}
 
 
 def test_the_past_can_be_folded_up_to_any_moment(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 from django.utils import timezone
 
+from broker.management import stopping
 from orders import inquiries
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
@@ -41,7 +42,7 @@ QUOTE_SECONDS = 5.0
 FRESH = timedelta(seconds=10)
 
 
-class Command(BaseCommand):
+class Command(stopping.StoppingWords, BaseCommand):
     help = "List, place, protect, change and cancel orders from the command line, as a user of the desk."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -116,7 +117,7 @@ class Command(BaseCommand):
         child.add_argument("incident", type=int, help="its number")
         child.add_argument("--reason", required=True, help="what explains it")
         child.add_argument("--adjust", type=_number, metavar="QUANTITY", help="the difference of a position, recorded as held besides")
-        _instrument(writing("close", "cancel a position's exits, wait for that, then close it at the market"))
+        stopping.add_verbs(writing, _instrument, _number)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -216,10 +217,6 @@ class Command(BaseCommand):
     def do_cancel_all(self, manager: OrderManager, **options: Any) -> None:
         orders = manager.cancel_all_orders(key=_key(options), account=self._account(manager, options["account"], required=False))
         self._report(orders, options["wait"], CommandKind.CANCEL)
-
-    def do_close(self, manager: OrderManager, **options: Any) -> None:
-        account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
-        self._report([manager.close_position(account, contract, key=_key(options))], options["wait"])
 
     def do_guard(self, manager: OrderManager, **options: Any) -> None:
         account = self._account(manager, options["account"], required=False)
@@ -373,6 +370,12 @@ class Command(BaseCommand):
                 for order in orders
             ],
         )
+
+    def _key(self, options: dict[str, Any]) -> str:
+        return _key(options)
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        return _until(condition, seconds)
 
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if not rows:

@@ -31,6 +31,10 @@ ACCESS: dict[str, tuple[AccessLevel | None, AccessLevel | None]] = {
 }
 
 
+POWERS = ("halt_desk", "release_trading")
+"""The rights of the administrator beyond those of a trader."""
+
+
 class Command(BaseCommand):
     requires_system_checks = ()  # called by `serve`, which has done them
     help = "Makes the users of a demonstration: trader1, trader2, viewer1 and admin. Simulated books only."
@@ -72,6 +76,8 @@ def _make(names: list[str], passwords: dict[str, str]) -> None:
             user = users.objects.create(username=name, password=hashed[name], **powers)
             if AccessLevel.TRADE in ACCESS[name]:
                 user.user_permissions.add(Permission.objects.get(codename="trade_armed", content_type__app_label="orders"))
+            if powers:  # as any administrator of a desk would be given them; being a superuser he has them anyway
+                user.user_permissions.add(*Permission.objects.filter(content_type__app_label="orders", codename__in=POWERS))
             for account, level in zip(accounts, ACCESS[name], strict=False):
                 if level is None:
                     continue

@@ -1,4 +1,4 @@
-"""Acts on a position: closing it, and protecting it with a stop and a target.
+"""Acts on a position: closing it, turning it round, and protecting it with a stop and a target.
 
 The rule it keeps: direction and quantity come from the position as IB reports it, never from the browser's idea of it.
 """
@@ -6,6 +6,7 @@ The rule it keeps: direction and quantity come from the position as IB reports i
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -16,18 +17,18 @@ from django.views.decorators.http import require_http_methods
 
 from orders.contracts import ticks as ticks_of
 from orders.errors import IllegalTransition, Refused
-from orders.exposure import closing_side, open_orders
 from orders.manager import OrderManager
+from orders.manager.closing import Plan, plan_close, plan_reverse
 from orders.models import Position
+from orders.pages.consequences import SHARES, percent_of, plan_words
 from orders.pages.forms import HUNDRED, OCA_TYPES, ProtectForm, add_refusal
 from orders.pages.permissions import position_or_404, require_trade
 from orders.pages.views.frame import ask, done, too_old, was_sent_before
 from orders.pages.views.sending import accepted_words
 from orders.queries import gateway
 from orders.queries.guard import guard_for
-from orders.queries.orders import terms_words
 from orders.queries.quotes import quote_of
-from orders.queries.show import Ticks, number, quantity, signed
+from orders.queries.show import Ticks, quantity, signed
 from orders.queries.templates import exits_for
 from orders.rules.limits import Rule
 from orders.rules.pricing import kept, stop_and_target
@@ -37,7 +38,29 @@ from orders.rules.tickets import TicketError
 
 @require_http_methods(["GET", "POST"])
 def close(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
-    """Closes a position at the market: cancels what works to close it, waits, then sends what is left to close."""
+    """Closes `percent` of a position at the market, all of it by default, after its exits are out of the way."""
+    position = position_or_404(request, code, con_id)
+    require_trade(request, position.account)
+    percent, problems = percent_of(request)
+    if request.method == "POST" and not problems:
+        problems = too_old(request) or _gateway_problem(request)
+        if not problems:
+            manager = OrderManager(request.user)
+            try:
+                order = manager.close_position(position.account, position.contract, key=request.POST.get("key", ""), percent=percent)
+            except (Refused, IllegalTransition) as error:
+                problems = [str(error)]
+            else:
+                words = {"quantity": quantity(order.quantity), "symbol": position.contract.label}
+                return done(request, _("Closing %(quantity)s %(symbol)s") % words, "desk", link=order.client_order_id)
+    plan, why_not = _planned(lambda: plan_close(position.account, position.contract, percent, timezone.now()))
+    context = {**_facts(position), "problems": problems or why_not, "percent": plain(percent), "shares": SHARES, **_of_plan(plan)}
+    return ask(request, "close", "positions", context, refused=bool(problems))
+
+
+@require_http_methods(["GET", "POST"])
+def reverse(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
+    """Turns a position round: its exits go, then one market order of twice its size."""
     position = position_or_404(request, code, con_id)
     require_trade(request, position.account)
     problems: list[str] = []
@@ -45,30 +68,30 @@ def close(request: HttpRequest, code: str, con_id: int) -> HttpResponse:
         problems = too_old(request) or _gateway_problem(request)
         if not problems:
             try:
-                OrderManager(request.user).close_position(position.account, position.contract, key=request.POST.get("key", ""))
+                order = OrderManager(request.user).reverse_position(position.account, position.contract, key=request.POST.get("key", ""))
             except (Refused, IllegalTransition) as error:
                 problems = [str(error)]
             else:
-                return done(request, _("Closing %(quantity)s %(symbol)s") % _held(position), "desk")
-    return ask(request, "close", "positions", {**_facts(position), "problems": problems, **_closing(position)}, refused=bool(problems))
+                return done(request, _("Reversing %(quantity)s %(symbol)s") % _held(position), "desk", link=order.client_order_id)
+    plan, why_not = _planned(lambda: plan_reverse(position.account, position.contract))
+    context = {**_facts(position), "problems": problems or why_not, **_of_plan(plan)}
+    return ask(request, "reverse", "positions", context, refused=bool(problems))
 
 
-def _closing(position: Position) -> dict[str, Any]:
-    """What closing does, one sentence each."""
-    side = closing_side(position.quantity)
+def _planned(make: Callable[[], Plan]) -> tuple[Plan | None, list[str]]:
+    try:
+        return make(), []
+    except Refused as refused:
+        return None, [refused.message]
+
+
+def _of_plan(plan: Plan | None) -> dict[str, Any]:
+    """What a plan does, one sentence each."""
+    if plan is None:
+        return {"consequences": []}
     shown = Ticks.load()
-    exits = open_orders(position.account, position.contract, side)
-    words = []
-    for order in exits:
-        words.append(_("Cancelled first: %s") % f"{order.side} {terms_words(order, shown)}")
-    if exits:
-        words.append(_("The closing order waits until each of them is gone. If that is not confirmed in 30 seconds, nothing is sent."))
-    quote = quote_of(position.contract)
-    touch = quote and (quote.bid if side.value == "SELL" else quote.ask)
-    worth = _(" About %s at the last quote.") % number(abs(position.quantity) * touch * position.contract.multiplier) if touch else ""
-    words.append(_("Then %(side)s %(quantity)s %(symbol)s at the market, DAY.") % {"side": side.value, **_held(position)} + worth)
-    words.append(_("The quantity is worked out when it goes: what IB reports then, so that it never turns the position around."))
-    return {"side": side, "consequences": words}
+    after = signed(plan.remains) if plan.remains else ""
+    return {"side": plan.side, "size": quantity(plan.quantity), "after": after, "consequences": plan_words(plan, shown)}
 
 
 @require_http_methods(["GET", "POST"])

@@ -113,7 +113,7 @@ class Traffic:
     recent: int = 0  # orders and changes of the user in the last minute, without those that are judged
     messages: int = 0  # orders, changes and cancels of the account today, without those that are judged
     executions: int = 0  # of the account today
-    judged: int = 1  # place of this one among those that are judged together, from one
+    judged: int = 1  # how many are judged together
 
 
 @dataclass(frozen=True)

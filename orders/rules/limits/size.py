@@ -26,8 +26,13 @@ def share(amount: Decimal) -> str:
     return plain(amount.quantize(CENT))
 
 
+def opening(case: Case) -> Decimal:
+    """What of the order is new risk: of one that turns a position round the half that opens the opposite one."""
+    return case.terms.quantity / 2 if case.request.role is Role.REVERSE else case.terms.quantity
+
+
 def quantity(case: Case) -> Reading:
-    limit, actual = case.limits[Rule.MAX_QUANTITY], case.terms.quantity
+    limit, actual = case.limits[Rule.MAX_QUANTITY], opening(case)
     words = f"The quantity {plain(actual)} is above the limit of {plain(limit)}."
     return Reading(Rule.MAX_QUANTITY, limit, actual, words if actual > limit else "", "quantity")
 
@@ -36,7 +41,7 @@ def worth(case: Case) -> Reading:
     limit = case.limits[Rule.MAX_NOTIONAL]
     if case.facts.exchange_rate is None:
         return Reading(Rule.MAX_NOTIONAL, limit, None, UNWEIGHED)
-    actual = notional(case.terms, case.facts, case.market)
+    actual = notional(case.terms, case.facts, case.market, opening(case))
     if actual is None:
         return Reading(Rule.MAX_NOTIONAL, limit, None, "There is no fresh quote to weigh this order by.")
     words = f"The order is worth {money(actual)}, above the limit of {plain(limit)}."
@@ -53,7 +58,7 @@ def position(case: Case) -> Reading:
 def buying_power(case: Case) -> Reading | None:
     """Of a change only what it adds is asked for: the broker keeps the rest aside already."""
     limit, purse, request = case.limits[Rule.BUYING_POWER], case.facts.purse, case.request
-    asked = notional(case.terms, case.facts, case.market, case.terms.quantity - request.filled)
+    asked = notional(case.terms, case.facts, case.market, opening(case) - request.filled)
     if request.before is not None:
         kept = notional(request.before, case.facts, case.market, request.before.quantity - request.filled)
         if asked is not None and kept is not None and asked <= kept:
