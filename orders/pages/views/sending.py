@@ -174,6 +174,8 @@ def submission(request: HttpRequest, key: str) -> HttpResponse:
         return JsonResponse({"found": False, "text": "", "url": ""})
     if "refused" in stored.result:
         return JsonResponse({"found": True, "text": stored.result["refused"]["message"], "url": ""})
+    if sweep := stored.result.get("sweep"):
+        return JsonResponse({"found": True, "text": _("This was done."), "url": f"/sweeps/{sweep}/"})
     pks = stored.result.get("orders") or []
     orders = list(
         OrderRecord.objects.filter(pk__in=pks, account__in=visible_accounts(request.user)).select_related("contract").order_by("pk")
