@@ -22,6 +22,7 @@ from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord, Position
 from orders.models.book import Source
 from orders.rules.limits import Breach
+from orders.rules.hours import hours_at
 from orders.rules.pricing import kept, stop_and_target
 from orders.rules.terms import CommandKind, OcaType, OrderTerms, Role, Side, TimeInForce, plain, term_columns
 from orders.rules.tickets import (
@@ -107,6 +108,15 @@ def bracket_members(ticket: BracketTicket, now: datetime) -> list[Member]:
         are_children=True,
     )
     return [Member(ticket.entry, Role.ENTRY), *exits]
+
+
+def _entry_fills_now(b: OpenBook, contract: Contract, ticket: BracketTicket) -> None:
+    """A time stop counts from the sending. While the market is closed its entry would wait, and the time run out before it fills."""
+    hours = hours_at(contract.liquid_hours, contract.time_zone, b.now)
+    number = next((number for number, pair in enumerate(ticket.pairs, 1) if pair.time_stop is not None), None)
+    if number is not None and hours is not None and not hours.is_open:
+        words = "counts from the sending, and the market is closed; put it on the position once the entry has filled"
+        raise TicketError(pair_field(number, "time_stop"), words)
 
 
 def exit_members(

@@ -104,6 +104,17 @@ def test_a_time_stop_is_the_third_of_its_pair(wire: Wire) -> None:
     assert stop.oca_group == target.oca_group == late.oca_group is not None
 
 
+@pytest.mark.parametrize(("session", "opens"), [("0930-1600", True), ("1200-1600", False)])
+def test_a_time_stop_does_not_count_while_the_entry_waits_for_the_opening(wire: Wire, session: str, opens: bool) -> None:
+    wire.contract.liquid_hours = f"20260302:{session}"  # it is 10:00 there
+    wire.contract.save()
+    ticket = BracketTicket(MARKET, (ExitPair(D(100), stop_price=D(97), time_stop=timedelta(hours=1)),))
+    if opens:
+        assert len(place(wire, ticket)) == 3
+    else:
+        assert field_of(wire, ticket) == ("TICKET", "pair_1_time_stop")
+
+
 def test_a_short_bracket_is_mirrored(wire: Wire) -> None:
     entry = OrderTerms(Side.SELL, OrderType.STOP, D(100), stop_price=D(99))
     _, stop, target = place(wire, BracketTicket(entry, (ExitPair(D(100), target_price=D(95), stop_price=D(101)),)))
