@@ -21,8 +21,8 @@ from orders.exposure import closing_side, position_of, unprotected
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord, Position
 from orders.models.book import Source
-from orders.rules.limits import Breach
 from orders.rules.hours import hours_at
+from orders.rules.limits import Breach
 from orders.rules.pricing import kept, stop_and_target
 from orders.rules.terms import CommandKind, OcaType, OrderTerms, Role, Side, TimeInForce, plain, term_columns
 from orders.rules.tickets import (
