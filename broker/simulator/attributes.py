@@ -44,7 +44,7 @@ def attribute_refusal(request: OrderRequest, instrument: Instrument, now: dateti
 
 
 def algorithm_of(request: OrderRequest) -> tuple[str, ...]:
-    """The algorithm with its parameters, to compare; empty where there is none."""
+    """The algorithm, the number of its parameters, and each parameter's name and value; empty where there is none."""
     strategy = request.wire.get("algoStrategy", "")
     return (strategy, *request.wire.get("algoParams", "").split(BLOCK_SEPARATOR)) if strategy else ()
 
@@ -120,7 +120,7 @@ def _hidden(request: OrderRequest, instrument: Instrument) -> Refusal | None:
 def _algorithm(request: OrderRequest, instrument: Instrument) -> Refusal | None:
     if not (algorithm := algorithm_of(request)):
         return None
-    strategy, _, *pairs = algorithm if len(algorithm) > 2 else (*algorithm, "0")
+    strategy, _, *pairs = algorithm
     parameters = dict(zip(pairs[::2], pairs[1::2], strict=False))
     if not lists(instrument, "ALGO"):
         return UNSUPPORTED

@@ -42,7 +42,7 @@ def available_fill(order: BookedOrder, line: Line) -> tuple[Decimal, Decimal, in
     """(quantity, price, liquidity) this order gets from the displayed line right now, or None.
 
     A market order pays the touch, and one increment more each time the displayed size did not suffice. A limit order that arrives in the
-    market takes the touch; one that rested gets its own limit when the market comes to it. Of an all-or-none order it is all, or None.
+    market takes the touch; one that rested gets its own limit when the market comes to it.
     """
     request = order.request
     price, size = line.touch(request.action)
@@ -58,8 +58,6 @@ def available_fill(order: BookedOrder, line: Line) -> tuple[Decimal, Decimal, in
         increment = increment_at(line.instrument, price)
         price = max(price + order.depth * increment * towards_worse, increment)
     quantity = min(order.remaining, size)
-    if quantity < order.remaining and fills_whole_or_not(request):
-        return None
     return (quantity, price, liquidity) if quantity > 0 else None
 
 
@@ -136,7 +134,7 @@ class OrderFlow(Admission):
                     continue
                 events += self._elect(order)
             offer = available_fill(order, line)
-            if offer is None:
+            if offer is None or not self._fits(order, offer[0]):
                 events += self._rest(order, line)
                 continue
             filled_events, consequences = self._fill(order, line, *offer, now)
@@ -149,6 +147,10 @@ class OrderFlow(Admission):
             events += self._apply_consequences(consequences, now)
         events += self._apply_consequences(late, now)
         return events + self._end_immediate(now)
+
+    def _fits(self, order: BookedOrder, offered: Decimal) -> bool:
+        """Whether the order takes what it is offered: an all-or-none order takes all that remains of it, or nothing."""
+        return offered >= order.remaining or not fills_whole_or_not(order.request)
 
     def _trail(self, order: BookedOrder, line: Line) -> bool:
         """Let a trailing stop follow the market; True if it moved, which it does once for a price of the market and never back."""

@@ -22,7 +22,7 @@ from broker.simulator.universe import build_universe
 if TYPE_CHECKING:
     from broker.simulator.exchange import Exchange
 
-VERSION = 2
+VERSION, BEFORE_TICKETS = 2, 1
 # What a line holds besides its instrument, in the order it is saved.
 LINE_NUMBERS = (
     *("middle", "anchor", "bid", "ask", "last", "bid_size", "ask_size", "last_size", "volume"),
@@ -61,13 +61,23 @@ def save(exchange: Exchange) -> dict[str, Any]:
 
 
 def check_version(state: dict[str, Any]) -> None:
-    """Raises ValueError where the state was saved by another version of this module."""
-    if state.get("version") != VERSION:
+    """Raises ValueError where the state was saved by a version of this module that this one cannot take up."""
+    if state.get("version") not in (VERSION, BEFORE_TICKETS):
         raise ValueError(f"exchange state of version {state.get('version')}, this is version {VERSION}")
+
+
+def _as_of_now(state: dict[str, Any]) -> dict[str, Any]:
+    """A state from before there were complete tickets as this version would have saved it: the quote before each is the quote itself."""
+    if state["version"] == VERSION:
+        return state
+    bid, last = LINE_NUMBERS.index("bid"), LINE_NUMBERS.index("last")
+    lines = {con_id: [*numbers, *numbers[bid : last + 1]] for con_id, numbers in state["lines"].items()}
+    return {**state, "lines": lines, "kills_as_inactive": False}
 
 
 def load(exchange: Exchange, state: dict[str, Any]) -> None:
     """Put a saved state into a freshly made exchange with the same seed and accounts."""
+    state = _as_of_now(state)
     exchange.born, exchange.day = unpack(date, state["born"]), unpack(date, state["day"])
     exchange.ledger.by_name = unpack(dict[str, Account], state["accounts"])
     for order in unpack(list[BookedOrder], state["orders"]):
@@ -89,6 +99,8 @@ def _load_market(exchange: Exchange, state: dict[str, Any]) -> None:
     market.steps, market.lines = state["steps"], {}
     market.list_instruments(exchange.instruments, market.stepped_at)
     for con_id, line in market.lines.items():
+        if str(con_id) not in state["lines"]:  # this version lists more expiries than the one that saved
+            continue
         for name, number in zip(LINE_NUMBERS, state["lines"][str(con_id)], strict=True):
             setattr(line, name, Decimal(number))
         line.at = datetime.fromisoformat(state["quoted_at"][str(con_id)])

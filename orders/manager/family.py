@@ -50,7 +50,7 @@ def keep_whole(drafts: Sequence[Draft]) -> None:
     if not exits:
         return
     entry = exits[0].parent
-    if entry is not None and entry.is_open:
+    if entry is not None:
         _within(entry, exits, terms, {draft.order.pk for draft in drafts if draft.terms.quantity != draft.order.quantity})
     prices = entry_prices(terms[entry.pk]) if entry is not None and entry.is_open else ()
     for pair in pairs(exits):
@@ -59,16 +59,26 @@ def keep_whole(drafts: Sequence[Draft]) -> None:
 
 
 def _within(entry: OrderRecord, exits: Sequence[OrderRecord], terms: Terms, resized: set[int]) -> None:
-    """An entry is not made smaller than its exits, nor they larger: filled, they would open the reverse position."""
-    total = sum((max(terms[order.pk].quantity for order in pair) for pair in pairs(exits)), Decimal(0))
-    size = terms[entry.pk].quantity
-    if not resized or total <= size:
+    """An entry is not made smaller than its exits, nor they larger than it: filled, they would open the reverse position.
+
+    An entry that has ended gives what it filled. Exits that it left too large are no reason against making others of them smaller.
+    """
+    if entry.is_open and entry.pk in resized:
+        total, size = _total(pairs(exits), terms), terms[entry.pk].quantity
+        if total > size:
+            words = f"Its exits are for {plain(total)}: make them smaller first."
+            raise Refused("EXITS_EXCEED", words, field="quantity", limit=total, actual=size)
         return
-    if entry.pk not in resized:
+    grown = {order.pk for order in exits if order.pk in resized and terms[order.pk].quantity > order.quantity}
+    judged = [[order for order in pair if order.pk in grown] or pair for pair in pairs(exits)]
+    total, size = _total(judged, terms), entry.quantity if entry.is_open else entry.filled_quantity
+    if grown and total > size:
         words = f"The exits would be for {plain(total)}, and their entry is for {plain(size)}."
         raise Refused("EXCEEDS_POSITION", words, field="quantity", limit=size, actual=total)
-    words = f"Its exits are for {plain(total)}: make them smaller first."
-    raise Refused("EXITS_EXCEED", words, field="quantity", limit=total, actual=size)
+
+
+def _total(exits: Sequence[Sequence[OrderRecord]], terms: Terms) -> Decimal:
+    return sum((max(terms[order.pk].quantity for order in pair) for pair in exits), Decimal(0))
 
 
 def _sound(pair: Sequence[OrderRecord], terms: Terms, prices: Sequence[Decimal], changed: set[int]) -> None:

@@ -326,7 +326,7 @@ class OrderManager(StoppingVerbs):
             time_in_force=asked.word(TimeInForce, "time_in_force", time_in_force),
             symbol=symbol.strip().upper(),
         )
-        payload = {**asdict(wanted), "time_stop": time_stop and time_stop.total_seconds()}
+        payload = {**asdict(wanted), "time_stop": None if time_stop is None else time_stop.total_seconds()}
 
         def once(b: OpenBook, user: Any) -> Answer:
             return {"template": templates.put(b, user, wanted).pk}

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import OPEN
-from orders.rules.limits import Breach
+from orders.rules.limits import Breach, Rule
 from orders.rules.terms import OPEN_COMMANDS, CommandKind, OrderTerms, plain
 
 _OPEN = [status.value for status in OPEN]
@@ -20,31 +20,44 @@ _OPEN = [status.value for status in OPEN]
 def waits(command: BrokerCommand, terms: OrderTerms) -> bool:
     """Whether another leg's change must be answered before this one goes. It is asked again at each claim; too old, it is refused."""
     order = command.order
-    if terms.quantity > order.quantity and order.parent is not None and order.parent.is_open:
-        return terms.quantity > order.parent.quantity and _changing([order.parent.pk])
+    if terms.quantity > order.quantity:
+        return order.parent is not None and order.parent.is_open and bool(_requested([order.parent.pk]))
     if terms.quantity < order.quantity:
-        return _changing([child.pk for child in _exits(order)])
+        return bool(_requested([child.pk for child in _exits(order)]))
     return False
 
 
 def exceeds(command: BrokerCommand, terms: OrderTerms) -> Breach | None:
-    """An entry that would become smaller than its exits are, because the broker did not make them smaller."""
-    order = command.order
-    if terms.quantity >= order.quantity:
-        return None
+    """An entry that would be smaller than its exits, or exits larger than their entry: the broker refused what was to come first."""
+    order, parent = command.order, command.order.parent
+    if terms.quantity < order.quantity:
+        total = _total(_exits(order))
+        if total > terms.quantity:
+            words = f"Its exits are still for {plain(total)}: the broker did not make them smaller."
+            return Breach("EXITS_EXCEED", words, total, terms.quantity, "quantity")
+    if terms.quantity > order.quantity and parent is not None:
+        others = [exit_order for exit_order in _exits(parent) if exit_order.oca_group_id != order.oca_group_id]
+        total, most = terms.quantity + _total(others), parent.quantity if parent.is_open else parent.filled_quantity
+        if total > most:
+            words = f"The exits would be for {plain(total)}, and their entry is for {plain(most)}."
+            return Breach(Rule.EXCEEDS_POSITION, words, most, total, "quantity")
+    return None
+
+
+def _total(exits: list[OrderRecord]) -> Decimal:
+    """What exits of one entry are for, pair by pair, each as large as it may be made yet."""
+    requested = _requested([order.pk for order in exits])
     groups: dict[int | None, list[Decimal]] = defaultdict(list)
-    for child in _exits(order):
-        groups[child.oca_group_id].append(child.quantity)
-    total = sum((max(sizes) for sizes in groups.values()), Decimal(0))
-    if total <= terms.quantity:
-        return None
-    words = f"Its exits are still for {plain(total)}: the broker did not make them smaller."
-    return Breach("EXITS_EXCEED", words, total, terms.quantity, "quantity")
+    for order in exits:
+        groups[order.oca_group_id].append(max(order.quantity, requested.get(order.pk, order.quantity)))
+    return sum((max(sizes) for sizes in groups.values()), Decimal(0))
 
 
-def _changing(orders: list[int]) -> bool:
+def _requested(orders: list[int]) -> dict[int, Decimal]:
+    """Quantities asked for by changes that are not settled."""
     states = [state.value for state in OPEN_COMMANDS]
-    return BrokerCommand.objects.filter(order__in=orders, kind=CommandKind.MODIFY.value, state__in=states).exists()
+    rows = BrokerCommand.objects.filter(order__in=orders, kind=CommandKind.MODIFY.value, state__in=states)
+    return {pk: Decimal(terms["quantity"]) for pk, terms in rows.values_list("order_id", "terms")}
 
 
 def _exits(entry: OrderRecord) -> list[OrderRecord]:

@@ -181,7 +181,7 @@ def with_trades(facts: SizingFacts, user: Any, account: Account, contract: Contr
 def _left_out(found: ClosedTrades) -> list[Note]:
     left = found.left_out
     told = (
-        ("TRADES_UNSEEN", left.unseen, "Executions that closed what this book did not see opened are not counted"),
+        ("TRADES_UNSEEN", left.unseen, "Closings of which this book did not see both ends are not counted"),
         ("TRADES_UNLISTED", left.unlisted, "Trades in accounts whose positions were never told whole are not counted"),
         ("TRADES_NO_RATE", left.no_rate, "Trades in a currency whose exchange rate is not known are not counted"),
         ("TRADES_OTHER_BASE", left.other_base, "Trades in accounts with another base currency are not counted"),

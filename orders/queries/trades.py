@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from django.db.models import Min, QuerySet
 
-from orders.models import Account, CommissionReport, Contract, Execution, Position
+from orders.models import Account, CommissionReport, Contract, Event, Execution, Position
 from orders.queries.access import visible_accounts
 from orders.queries.values import exchange_rates
-from orders.rules.roundtrips import Fill, RoundTrip, Statistics, round_trips, statistics
+from orders.rules.roundtrips import Fill, RoundTrip, Statistics, Unseen, round_trips, statistics
 from orders.rules.terms import Side
 
 Key = tuple[int, int]
@@ -53,7 +53,7 @@ class ClosedTrade:
 class LeftOut:
     """What makes no trade although it closed something."""
 
-    unseen: int = 0  # executions that closed what the book did not see opened
+    unseen: int = 0  # closings of which one end is not in the book: held before, or recorded by a person as an adjustment
     unlisted: int = 0  # trades in accounts whose positions were never told whole: what they held before is not known
     no_rate: int = 0  # trades in a currency whose rate is not known
     other_base: int = 0  # trades in accounts with another base currency than the one asked for
@@ -112,13 +112,14 @@ def closed_trades(user: Any, account: Account | None = None, symbol: str = "") -
     rates = exchange_rates(list(accounts.values()))
     fills = _fills(rows, rates)
     contracts = Contract.objects.in_bulk({contract_id for _, contract_id in fills})
-    openings = _openings(accounts)
+    openings, adjustments = _unexplained(accounts)
     trades: list[ClosedTrade] = []
     unseen = unlisted = no_rate = 0
     for (account_id, contract_id), told in fills.items():
         owner, contract = accounts[account_id], contracts[contract_id]
-        opening = openings.get((account_id, contract_id), Decimal(0))
-        matched = round_trips(told, opening=opening, multiplier=contract.multiplier or Decimal(1))
+        key = (account_id, contract_id)
+        unexplained: Any = {"opening": openings.get(key, Decimal(0)), "adjustments": adjustments.get(key, ())}
+        matched = round_trips(told, multiplier=contract.multiplier or Decimal(1), **unexplained)
         rate = rates.get((account_id, contract.currency))
         unseen += matched.left_out
         if owner.positions_known_at is None:
@@ -131,12 +132,23 @@ def closed_trades(user: Any, account: Account | None = None, symbol: str = "") -
     return ClosedTrades(tuple(trades), LeftOut(unseen, unlisted, no_rate))
 
 
-def _openings(accounts: Collection[int]) -> dict[Key, Decimal]:
-    """What is held and no execution explains, signed."""
-    rows = Position.objects.filter(account__in=list(accounts)).exclude(opening=0)
-    return {
-        (account_id, contract_id): opening for account_id, contract_id, opening in rows.values_list("account_id", "contract_id", "opening")
-    }
+def _unexplained(accounts: Collection[int]) -> tuple[dict[Key, Decimal], dict[Key, list[Unseen]]]:
+    """What no execution explains, signed: what was held before the book, and since then the adjustments of its openings, by time."""
+    rows = Position.objects.filter(account__in=list(accounts)).values_list("pk", "account_id", "contract_id", "opening")
+    openings: dict[Key, Decimal] = {}
+    keys: dict[int, Key] = {}
+    for pk, account_id, contract_id, opening in rows:
+        keys[pk] = (account_id, contract_id)
+        openings[account_id, contract_id] = opening
+    recorded = Event.objects.filter(kind="incident.closed", account__in=list(accounts), data__has_key="adjustment").order_by("seq")
+    adjustments: defaultdict[Key, list[Unseen]] = defaultdict(list)
+    for at, data in recorded.values_list("at", "data"):
+        for label, pk, values in data["rows"]:
+            if label == Position._meta.label and "opening" in values and pk in keys:
+                adjusted = Unseen(Decimal(data["adjustment"]), at)
+                adjustments[keys[pk]].append(adjusted)
+                openings[keys[pk]] -= adjusted.quantity
+    return openings, adjustments
 
 
 class _Row(NamedTuple):

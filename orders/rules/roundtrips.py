@@ -1,7 +1,8 @@
 """Executions matched into round trips, first in first out, and what a series of results adds up to. Pure.
 
-The rule it keeps: quantity and profit are conserved, and what the book did not see makes no trade. Quantity that was held before, or came
-without an execution, is a lot without a price, ahead of all others; what closes it is left out and counted as left out.
+The rule it keeps: quantity and profit are conserved, and what the book did not see makes no trade. Quantity that was held before is a lot
+without a price, ahead of all others; what came or went without an execution opens or closes lots at its time. A closing of which one end
+was not seen is left out, and counted as left out.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ class Fill:
     at: datetime
     order: str
     costs: Decimal | None = ZERO
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A change of the position that no execution explains, signed, at the time at which a person recorded it."""
+
+    quantity: Decimal
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -71,17 +80,26 @@ class Matched:
     """What the executions of one account and contract come to."""
 
     trips: tuple[RoundTrip, ...]  # by the time of the exit
-    open_quantity: Decimal  # signed: what is still held, by the executions and the opening
-    left_out: int = 0  # executions that closed, in part at least, what the book did not see opened
+    open_quantity: Decimal  # signed: what is still held, by the executions and what came without them
+    left_out: int = 0  # closings of which, in part at least, one end was not seen
     left_out_quantity: Decimal = ZERO
 
 
-def round_trips(fills: Iterable[Fill], *, opening: Decimal = ZERO, multiplier: Decimal = Decimal(1)) -> Matched:
-    """Matches the fills, given in the order in which they happened. `opening` is signed: what is held and no execution explains."""
-    matching = _Matching(opening)
+def round_trips(
+    fills: Iterable[Fill], *, opening: Decimal = ZERO, adjustments: Sequence[Unseen] = (), multiplier: Decimal = Decimal(1)
+) -> Matched:
+    """Matches the fills, given in the order in which they happened.
+
+    `opening` is signed: what was held before the first of them. `adjustments`, by time: what changed since and no execution explains.
+    """
+    matching, waiting = _Matching(opening), deque(adjustments)
     for fill in fills:
+        while waiting and waiting[0].at <= fill.at:
+            matching.adjust(waiting.popleft().quantity)
         if fill.quantity > 0:  # an execution that was busted counts with no quantity
-            matching.take(fill)
+            matching.take(_Lot.of(fill))
+    for unseen in waiting:
+        matching.adjust(unseen.quantity)
     trips = sorted((trip.finished(multiplier) for trip in matching.trips.values()), key=lambda trip: trip.exit_at)
     held = sum((lot.left * lot.side.sign for lot in matching.lots), ZERO)
     return Matched(tuple(trips), held, matching.left_out, matching.left_out_quantity)
@@ -137,7 +155,7 @@ class _Growing:
 
 @dataclass
 class _Matching:
-    """Open lots, oldest first, all of one side; what was not seen stands before them."""
+    """Open lots, oldest first, all of one side; what was held before any execution stands before them."""
 
     opening: Decimal
     lots: deque[_Lot] = field(default_factory=deque)
@@ -146,26 +164,30 @@ class _Matching:
     left_out_quantity: Decimal = ZERO
 
     def __post_init__(self) -> None:
-        if self.opening:
-            self.lots.append(_Lot(Side.BUY if self.opening > 0 else Side.SELL, abs(self.opening)))
+        self.adjust(self.opening)
 
-    def take(self, fill: Fill) -> None:
+    def adjust(self, quantity: Decimal) -> None:
+        """Takes what was not seen, signed."""
+        if quantity:
+            self.take(_Lot(Side.BUY if quantity > 0 else Side.SELL, abs(quantity)))
+
+    def take(self, coming: _Lot) -> None:
         """Closes lots of the other side, oldest first; what is left over opens one: an execution that turns a position is split in two."""
-        coming, unseen = _Lot.of(fill), ZERO
-        while coming.left and self.lots and self.lots[0].side is not fill.side:
+        half_seen = ZERO
+        while coming.left and self.lots and self.lots[0].side is not coming.side:
             lot = self.lots[0]
             quantity = min(lot.left, coming.left)
             costs = lot.give(quantity) + coming.give(quantity)
-            if lot.fill is None:
-                unseen += quantity
-            else:
-                self._close(lot.fill, fill, quantity, costs)
+            if lot.fill is not None and coming.fill is not None:
+                self._close(lot.fill, coming.fill, quantity, costs)
+            elif lot.fill is not None or coming.fill is not None:
+                half_seen += quantity
             if not lot.left:
                 self.lots.popleft()
         if coming.left:
             self.lots.append(coming)
-        self.left_out += 1 if unseen else 0
-        self.left_out_quantity += unseen
+        self.left_out += 1 if half_seen else 0
+        self.left_out_quantity += half_seen
 
     def _close(self, entry: Fill, leaving: Fill, quantity: Decimal, costs: Decimal) -> None:
         key = (entry.order, leaving.order)

@@ -95,6 +95,10 @@ def check_bracket(ticket: BracketTicket, now: datetime | None = None) -> None:
     if total != entry.quantity:
         raise TicketError("pairs", f"must sum to the entry's quantity of {plain(entry.quantity)}, not to {plain(total)}")
     for number, pair in enumerate(ticket.pairs, 1):
+        if pair.trails and entry.order_type not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+            field = "trail_percent" if pair.trail_amount is None else "trail_amount"
+            words = "goes only with a LMT or STP LMT entry (IB 328); put the trailing stop on the position once the entry has filled"
+            raise TicketError(pair_field(number, field), words)
         if pair.time_stop is not None and (entry.order_type is not OrderType.MARKET or entry.good_after is not None):
             words = "counts from the sending, so it goes only with a MKT entry; put it on the position once the entry has filled"
             raise TicketError(pair_field(number, "time_stop"), words)

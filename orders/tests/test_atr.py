@@ -7,7 +7,7 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.rules.sizing import Bar, atr, daily_bars, true_ranges
@@ -90,6 +90,7 @@ def test_what_is_no_list_of_daily_bars_is_refused(answer: Any) -> None:
 ranges = st.lists(st.tuples(st.integers(-500, 500), st.integers(1, 300), st.integers(0, 300)), min_size=6, max_size=30)
 
 
+@settings(deadline=None)
 @given(told=ranges, n=st.integers(1, 5))
 def test_the_average_lies_between_the_least_and_the_greatest_range(told: list[tuple[int, int, int]], n: int) -> None:
     """Closes may lie outside of high and low, as settlement prices do."""

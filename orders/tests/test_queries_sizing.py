@@ -272,4 +272,4 @@ def test_what_is_left_out_of_the_trades_is_told(seats: Seats) -> None:
         fact.set(position, opening=D(-10))
     record(seats, 2, 2)
     found = ask(seats, Method.KELLY, stop="98", kelly_trades=1)
-    assert Note("TRADES_UNSEEN", "Executions that closed what this book did not see opened are not counted: 1.") in found.warnings
+    assert Note("TRADES_UNSEEN", "Closings of which this book did not see both ends are not counted: 1.") in found.warnings

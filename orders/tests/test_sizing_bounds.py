@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import ceil
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from orders.rules.roundtrips import Statistics
@@ -54,6 +54,7 @@ def check_lots(found: Sizing, facts: SizingFacts) -> None:
     assert all(cap is None or worth <= Fraction(cap) for cap in (caps.max_notional, caps.buying_power))
 
 
+@settings(deadline=None)
 @given(facts=facts_of, price=prices, amount=decimals("0.01", "9999999", 2))
 def test_cash_never_costs_more_than_was_given(facts: SizingFacts, price: D, amount: D) -> None:
     found = size(SizingRequest(Method.CASH, Side.BUY, price, amount=amount), facts)
@@ -61,6 +62,7 @@ def test_cash_never_costs_more_than_was_given(facts: SizingFacts, price: D, amou
     assert exact(found.quantity, price, facts.multiplier, facts.rate or D(0)) <= Fraction(amount)
 
 
+@settings(deadline=None)
 @given(facts=facts_of, price=prices, stop=prices, percent=decimals("0.0001", "100"), more=decimals("0", "50"))
 def test_the_loss_at_the_stop_is_never_above_what_was_asked(facts: SizingFacts, price: D, stop: D, percent: D, more: D) -> None:
     assume(price != stop)
@@ -73,6 +75,7 @@ def test_the_loss_at_the_stop_is_never_above_what_was_asked(facts: SizingFacts, 
     assert larger.quantity >= found.quantity
 
 
+@settings(deadline=None)
 @given(facts=facts_of, price=prices, percent=decimals("0.0001", "500"))
 def test_without_caps_one_lot_more_would_exceed_the_budget(facts: SizingFacts, price: D, percent: D) -> None:
     facts = replace(facts, caps=Caps())
@@ -83,6 +86,7 @@ def test_without_caps_one_lot_more_would_exceed_the_budget(facts: SizingFacts, p
     assert exact(found.quantity) * each <= exact(facts.net_liquidation or D(0), percent) / 100 < exact(found.quantity + lot) * each
 
 
+@settings(deadline=None)
 @given(
     facts=facts_of,
     price=prices,
@@ -108,6 +112,7 @@ def test_the_suggested_stop_leaves_the_room_and_the_risk_stays_within(
     assert Fraction(found.risk_base or D(0)) <= exact(facts.net_liquidation or D(0), percent) / 100
 
 
+@settings(deadline=None)
 @given(
     facts=facts_of,
     wins=st.integers(0, 60),
@@ -134,6 +139,7 @@ def test_kelly_lies_between_nothing_and_its_cap(
     assert spent <= max(edge, Fraction(0)) * Fraction(fraction) * Fraction(facts.net_liquidation or D(0)) + Fraction(1, 10**80)
 
 
+@settings(deadline=None)
 @given(facts=facts_of, quantity=decimals("0.0001", "99999"))
 def test_a_typed_quantity_is_never_raised(facts: SizingFacts, quantity: D) -> None:
     found = size(SizingRequest(Method.QUANTITY, Side.BUY, D(50), quantity=quantity), facts)

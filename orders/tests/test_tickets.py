@@ -121,7 +121,18 @@ def test_a_pair_has_a_sense(values: dict[str, Any], field: str) -> None:
     ],
 )
 def test_a_pair_may_have_each_kind_of_stop(values: dict[str, Any]) -> None:
-    check_bracket(with_pair(MARKET, **values))
+    trails = "trail_percent" in values or "trail_amount" in values
+    check_bracket(with_pair(ENTRIES[Side.BUY] if trails else MARKET, **values))
+
+
+@pytest.mark.parametrize("values", [{"trail_percent": D(2)}, {"trail_amount": D(1)}])
+def test_a_trailing_stop_is_attached_to_a_limit_only(values: dict[str, Any]) -> None:
+    """IB 328."""
+    [field] = values
+    assert field_of(check_bracket, with_pair(MARKET, **values)) == f"pair_1_{field}"
+    entry = OrderTerms(Side.BUY, OrderType.STOP, D(100), stop_price=D(100))
+    assert field_of(check_bracket, with_pair(replace(MARKET, entry=entry), **values)) == f"pair_1_{field}"
+    check_bracket(with_pair(replace(MARKET, entry=replace(entry, order_type=OrderType.STOP_LIMIT, limit_price=D(101))), **values))
 
 
 def test_pairs_are_one_to_ten_and_sum_to_the_entry() -> None:

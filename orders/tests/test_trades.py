@@ -14,14 +14,15 @@ from django.test.utils import CaptureQueriesContext
 
 from orders import holdings, intake
 from orders.book import book
-from orders.models import Contract, Execution, Position
+from orders.manager import OrderManager
+from orders.models import Contract, Execution, Incident
 from orders.models.book import Source
 from orders.queries.trades import ClosedTrades, LeftOut, closed_trades
 from orders.rules.lifecycle import OrderStatus as S
 from orders.rules.reports import AccountValueReported, CommissionReported
 from orders.rules.roundtrips import Statistics
 from orders.rules.terms import AccessLevel, Side, plain
-from orders.tests.factories import grant, make_account, make_contract, make_user
+from orders.tests.factories import a_key, grant, make_account, make_contract, make_trader, make_user
 from orders.tests.test_holdings import held, listed
 from orders.tests.told import Desk, a_desk, a_limit, proven
 
@@ -133,16 +134,35 @@ def test_what_was_held_before_the_book_is_left_out_and_counted() -> None:
     assert (shown(found), found.left_out) == (["AAPL SELL 20 12->11 20 20"], LeftOut(unseen=2))
 
 
+def explained_away(desk: Desk, quantity: str) -> None:
+    """The broker lists what the book cannot explain until that is a break, and a person records the difference as an adjustment."""
+    sums = holdings.Sums()
+    for _ in range(3):
+        row = listed(desk, sums, *([held(desk, quantity)] if D(quantity) else []))
+    assert row is not None
+    adjust = D(quantity) - holdings.explained(row)
+    keeper = OrderManager(make_trader(desk.account), clock=lambda: desk.now)
+    keeper.close_incident(Incident.objects.get(closed_at=None), "done elsewhere", adjust=adjust, key=a_key())
+
+
 def test_a_sale_that_the_book_never_heard_of_makes_no_false_trade(desk: Desk, trader: User) -> None:
-    """Bought 100 and sold elsewhere: a person recorded the difference as an adjustment, and the next trade stands for itself."""
     trade(desk, Side.BUY, "100 10")
-    flat = Position(account=desk.account, contract=desk.contract, quantity=0, average_cost=0, opening=-100, reported_at=desk.now)
-    with book(at=desk.now) as b, b.event("position.adjusted", source=Source.USER, account=desk.account) as fact:
-        fact.add(flat)
+    explained_away(desk, "0")
     trade(desk, Side.BUY, "50 20")
     trade(desk, Side.SELL, "50 21")
     found = closed_trades(trader)
     assert (shown(found), found.left_out.unseen) == (["AAPL BUY 50 20->21 50 50"], 1)
+
+
+def test_what_was_transferred_in_leaves_the_trades_before_it_alone(desk: Desk, trader: User) -> None:
+    trade(desk, Side.BUY, "50 10")
+    trade(desk, Side.SELL, "50 11")
+    explained_away(desk, "100")
+    trade(desk, Side.BUY, "50 20")
+    trade(desk, Side.SELL, "120 21")
+    found = closed_trades(trader)
+    assert shown(found) == ["AAPL BUY 50 10->11 50 50", "AAPL BUY 20 20->21 20 20"]
+    assert found.left_out.unseen == 1
 
 
 def test_an_account_whose_positions_were_never_told_whole_has_no_trades() -> None:
@@ -218,5 +238,5 @@ def test_reading_takes_as_many_queries_for_many_as_for_few(desk: Desk, trader: U
         other: Any = make_contract("X")
         trade(desk, Side.BUY, "10 10 1", contract=other)
         trade(desk, Side.SELL, "10 11 1", contract=other)
-    assert queries() == few <= 7
+    assert queries() == few <= 8
     assert len(closed_trades(trader).trades) == 6

@@ -10,7 +10,18 @@ import dataclasses
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from broker.simulator.control.registry import CommandProblem, Words, account_of, command, con_id_of, decimal_of, flag_of, named_of, order_of
+from broker.simulator.control.registry import (
+    CommandProblem,
+    Words,
+    account_of,
+    command,
+    con_id_of,
+    decimal_of,
+    flag_of,
+    named_of,
+    order_of,
+    texts_of,
+)
 from broker.simulator.elsewhere import BY_HAND, MOBILE, PLACED_BY, execution_of, next_hand_id, root_of
 from broker.simulator.model import CommissionCharged, Fill, OrderRequest
 from broker.simulator.orderbook import BookedOrder
@@ -21,6 +32,11 @@ if TYPE_CHECKING:
     from broker.simulator.server import SimulatedGateway
 
 ELSEWHERE_CLIENT_IDS = range(1, 1_000_000)
+TYPE_BY_PRICES = {(): "MKT", ("limit",): "LMT", ("stop",): "STP", ("limit", "stop"): "STP LMT"}
+PLACE_FIELDS = (
+    *("trailingPercent", "trailStopPrice", "lmtPriceOffset", "goodAfterTime", "goodTillDate", "allOrNone", "displaySize", "hidden"),
+    *("triggerMethod",),
+)
 
 
 # --- executions -------------------------------------------------------------------------------------------------------------------
@@ -83,9 +99,11 @@ def _fill_group(server: SimulatedGateway, words: Words) -> str:
 # --- orders of other hands --------------------------------------------------------------------------------------------------------
 
 
-@command("place tws|mobile|CLIENT ACCOUNT SYMBOL BUY|SELL QTY [limit=P] [stop=P] [REF]", injects=True)
+@command("place tws|mobile|CLIENT ACCOUNT SYMBOL BUY|SELL QTY [limit=P] [stop=P] [type=T] [tif=T] [FIELD=TEXT] [REF]", injects=True)
 def _place(server: SimulatedGateway, words: Words) -> str:
-    """An order of other hands: entered in TWS, on a telephone, or by another API client. Without a price a market order."""
+    """An order of other hands: entered in TWS, on a telephone, or by another API client. Without a type one that its prices make it,
+    without a price a market order; the other fields have IB's names (trailingPercent=2, goodAfterTime=20261125-18:30:00)."""
+    texts = texts_of(words, "type", "tif", *PLACE_FIELDS)
     named = named_of(words, "limit", "stop")
     who, account, con_id, action, quantity = words[0], account_of(server, words[1]), con_id_of(server, words[2]), words[3], words[4]
     by_hand = who in ("tws", MOBILE)
@@ -100,12 +118,12 @@ def _place(server: SimulatedGateway, words: Words) -> str:
         account=account,
         action=action,
         quantity=decimal_of(quantity),
-        order_type={(): "MKT", ("limit",): "LMT", ("stop",): "STP", ("limit", "stop"): "STP LMT"}[tuple(sorted(named))],
+        order_type=texts.pop("type", "") or TYPE_BY_PRICES[tuple(sorted(named))],
         limit_price=named.get("limit"),
         aux_price=named.get("stop"),
-        tif="DAY",
+        tif=texts.pop("tif", "DAY"),
         order_ref=words[5] if words[5:] else "",
-        wire={PLACED_BY: who} if by_hand else {},
+        wire={**texts, PLACED_BY: who} if by_hand else texts,
     )
     problem = refusal(request, server.exchange.instruments[con_id], server.exchange.accounts, server.core.now())
     if problem:

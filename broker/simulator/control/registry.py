@@ -128,6 +128,13 @@ def named_of(words: Words, *names: str) -> dict[str, Decimal]:
     return found
 
 
+def texts_of(words: Words, *names: str) -> dict[str, str]:
+    """Takes the `name=text` words with these names out of `words`."""
+    given = [word for word in words if word.partition("=")[0] in names and "=" in word]
+    words[:] = [word for word in words if word not in given]
+    return {name: text for name, _, text in (word.partition("=") for word in given)}
+
+
 def flag_of(words: Words, name: str) -> bool:
     """Takes an optional word out of `words`; whether it was there."""
     if name in words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 from broker.simulator.exchange import Exchange
@@ -96,6 +97,27 @@ def an_immediate_order_does_not_rest(kind: type[Exchange]) -> None:
     assert fills(quote(exchange, "98.00", "98.02")) == []
 
 
+def a_whole_order_never_partly_fills(kind: type[Exchange]) -> None:
+    exchange = quiet(kind)
+    quote(exchange, "100.00", "100.02", size=60)
+    assert fills(exchange.submit(limit(1, "BUY", 100, "100.02", wire={"allOrNone": "1"}), NOON)) == []
+    assert fills(exchange.submit(limit(2, "BUY", 100, "100.02", tif="FOK"), NOON)) == []
+
+
+def an_order_on_close_trades_at_the_close(kind: type[Exchange]) -> None:
+    exchange = quiet(kind)
+    assert fills(exchange.submit(ticket(1, order_type="MOC"), NOON)) == []
+    exchange.tick(NOON + timedelta(hours=5))
+    assert held(exchange) == 100
+
+
+def an_order_good_after_a_moment_waits_for_it(kind: type[Exchange]) -> None:
+    exchange = quiet(kind)
+    assert fills(exchange.submit(ticket(1, wire={"goodAfterTime": "20261118-18:00:00"}), NOON)) == []
+    exchange.tick(NOON + timedelta(hours=1))
+    assert held(exchange) == 100
+
+
 BEHAVIOURS: tuple[Check, ...] = (
     executions_add_up_to_the_order,
     a_limit_is_never_filled_at_a_worse_price,
@@ -108,6 +130,9 @@ BEHAVIOURS: tuple[Check, ...] = (
     children_protect_the_position_of_a_filled_parent,
     a_trailing_stop_stays_when_the_market_turns,
     an_immediate_order_does_not_rest,
+    a_whole_order_never_partly_fills,
+    an_order_on_close_trades_at_the_close,
+    an_order_good_after_a_moment_waits_for_it,
 )
 
 # The check that must fail on each broken exchange; others may fail as well.
@@ -123,4 +148,7 @@ CAUGHT_BY: dict[str, Check] = {
     "ReducesNothing": a_partly_filled_group_member_reduces_the_rest,
     "TrailsBothWays": a_trailing_stop_stays_when_the_market_turns,
     "ImmediateOrdersRest": an_immediate_order_does_not_rest,
+    "PartlyFillsTheWhole": a_whole_order_never_partly_fills,
+    "ForgetsTheClose": an_order_on_close_trades_at_the_close,
+    "NotGoodAfter": an_order_good_after_a_moment_waits_for_it,
 }

@@ -90,21 +90,6 @@ class ReducesNothing(Exchange):
         return super()._apply_consequences([one for one in consequences if one.reduce_by is None], now)
 
 
-class TrailsBothWays(Exchange):
-    """A trailing stop goes back with the market and so never triggers."""
-
-    def _trail(self, order: BookedOrder, line: Line) -> bool:
-        order.trail_stop = None
-        return super()._trail(order, line)
-
-
-class ImmediateOrdersRest(Exchange):
-    """What an immediate order could not fill stays in the book."""
-
-    def _end_immediate(self, now: datetime) -> list[Event]:
-        return []
-
-
 BROKEN: tuple[type[Exchange], ...] = (
     OcaSiblingsSurvive,
     ModifyIgnored,
@@ -115,6 +100,47 @@ BROKEN: tuple[type[Exchange], ...] = (
     ChildrenStayHeld,
     FillsBeyondTheLimit,
     ReducesNothing,
-    TrailsBothWays,
-    ImmediateOrdersRest,
 )
+
+
+# --- what a complete ticket asks for ------------------------------------------------------------------------------------------------
+
+
+class TrailsBothWays(Exchange):
+    """A trailing stop goes back with the market and so never triggers."""
+
+    def _trail(self, order: BookedOrder, line: Line) -> bool:
+        order.trail_stop = None
+        return super()._trail(order, line)
+
+
+class PartlyFillsTheWhole(Exchange):
+    """An all-or-none order takes what is displayed."""
+
+    def _fits(self, order: BookedOrder, offered: Decimal) -> bool:
+        return True
+
+
+class ForgetsTheClose(Exchange):
+    """Orders on close go on waiting when the close has come."""
+
+    def _auction_of(self, order: BookedOrder, now: datetime) -> list[Event]:
+        return []
+
+
+class NotGoodAfter(Exchange):
+    """An order that is good after a moment is live before it."""
+
+    def _time(self, order: BookedOrder, now: datetime) -> None:
+        super()._time(order, now)
+        order.live_from = None
+
+
+class ImmediateOrdersRest(Exchange):
+    """What an immediate order could not fill stays in the book."""
+
+    def _end_immediate(self, now: datetime) -> list[Event]:
+        return []
+
+
+BROKEN_FOR_TICKETS: tuple[type[Exchange], ...] = (TrailsBothWays, PartlyFillsTheWhole, ForgetsTheClose, NotGoodAfter, ImmediateOrdersRest)

@@ -83,6 +83,25 @@ def test_state_of_another_version_is_refused() -> None:
         Exchange.restore({**quiet().snapshot(), "version": 0})
 
 
+TICKET_FIELDS = ("live_from", "auction_at", "trail_stop", "trail_limit", "limit_offset")
+
+
+def test_state_from_before_there_were_complete_tickets_is_taken_up() -> None:
+    saved = busy()
+    state = json.loads(json.dumps(saved.snapshot()))
+    expiries = sorted({one.expiry for one in saved.instruments.values() if one.sec_type == "OPT"})
+    third = {str(one.con_id) for one in saved.instruments.values() if one.sec_type == "OPT" and one.expiry == expiries[-1]}
+    state["version"] = 1
+    state["lines"] = {con_id: numbers[:9] for con_id, numbers in state["lines"].items() if con_id not in third}
+    state["orders"] = [{name: value for name, value in one.items() if name not in TICKET_FIELDS} for one in state["orders"]]
+    del state["kills_as_inactive"]
+    restored = Exchange.restore(state)
+    assert restored.open_orders() == saved.open_orders()
+    assert restored.instruments == saved.instruments
+    assert restored.cancel_all(NOON + 3 * SECOND) == saved.cancel_all(NOON + 3 * SECOND)
+    assert errors(restored.submit(ticket(30, order_type="MOC"), NOON)) == []
+
+
 def test_contracts_listed_over_the_months_are_still_there_after_a_restart() -> None:
     exchange = Exchange(seed=1, now=NOON)
     (future,) = exchange.find(local_symbol="ESZ6")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from broker.simulator.contingency import OcaType, group_of
 from broker.simulator.exchange import Exchange
-from broker.simulator.model import CommissionCharged, Event, Executed, OrderChanged, PositionChanged
+from broker.simulator.model import CommissionCharged, Event, Executed, OrderChanged, OrderRequest, PositionChanged
+from broker.simulator.order_types import IMMEDIATE, fills_whole_or_not
 from broker.tests.simulator.trading import AAPL, CLIENT, MSFT, NOON, SECOND, fills, ticket
 
 CASH = Decimal(1_000_000)
@@ -24,24 +25,38 @@ prices = st.integers(9_000, 11_000).map(lambda cents: Decimal(cents) / 100)
 sizes = st.integers(1, 300)
 
 
+PRICED = {"LMT", "STP LMT", "LIT", "LOC"}
+TRIGGERED = {"STP", "STP LMT", "MIT", "LIT"}
+types = st.sampled_from(["MKT", "LMT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "MIT", "LIT", "MOC", "LOC"])
+good_after = st.integers(-30, 600).map(lambda seconds: f"{NOON + seconds * SECOND:%Y%m%d-%H:%M:%S}")
+
+
+@st.composite
+def tickets(draw: st.DrawFn) -> OrderRequest:
+    """A ticket of any type, with a time in force and attributes that go with it more often than not."""
+    order_type, wire = draw(types), {}
+    limit = str(draw(prices)) if order_type in PRICED else None
+    stop = str(draw(prices)) if order_type in TRIGGERED else None
+    if order_type.startswith("TRAIL"):
+        stop = str(Decimal(draw(st.integers(1, 300))) / 100)
+        wire["trailStopPrice"] = str(draw(prices))
+    if order_type == "TRAIL LIMIT":
+        wire["lmtPriceOffset"] = "0.25"
+    if draw(st.sampled_from([False, False, True])):
+        wire["goodAfterTime"] = draw(good_after)
+    if draw(st.sampled_from([False, False, True])):
+        wire["allOrNone"] = "1"
+    tif = draw(st.sampled_from(["DAY", "GTC", "IOC", "FOK", "OPG"] if order_type in ("MKT", "LMT") else ["DAY", "GTC"]))
+    group, oca_type = draw(st.sampled_from([("", 0), ("", 0), ("a", 1), ("b", 2), ("c", 3)]))
+    action, con_id = draw(st.sampled_from(["BUY", "SELL"])), draw(st.sampled_from([AAPL, AAPL, MSFT]))
+    terms = ticket(1, action, draw(sizes), order_type, limit, stop, con_id=con_id, tif=tif, oca_group=group, oca_type=oca_type, wire=wire)
+    return replace(terms, transmit=draw(st.sampled_from([True, True, True, False])))
+
+
 @st.composite
 def submissions(draw: st.DrawFn) -> Act:
     """A new order under the next id, perhaps as a child of the one before it."""
-    order_type = draw(st.sampled_from(["MKT", "LMT", "LMT", "STP", "STP LMT"]))
-    group, oca_type = draw(st.sampled_from([("", 0), ("", 0), ("a", 1), ("b", 2), ("c", 3)]))
-    request = ticket(
-        1,
-        draw(st.sampled_from(["BUY", "SELL"])),
-        draw(sizes),
-        order_type,
-        str(draw(prices)) if "LMT" in order_type else None,
-        str(draw(prices)) if "STP" in order_type else None,
-        con_id=draw(st.sampled_from([AAPL, AAPL, MSFT])),
-        oca_group=group,
-        oca_type=oca_type,
-        transmit=draw(st.sampled_from([True, True, True, False])),
-        tif=draw(st.sampled_from(["DAY", "GTC"])),
-    )
+    request = draw(tickets())
     is_child = draw(st.sampled_from([False, False, True]))
 
     def submit(exchange: Exchange) -> list[Event]:
@@ -160,6 +175,15 @@ def check_groups(exchange: Exchange) -> None:
             assert working == []
 
 
+def check_whole(exchange: Exchange, events: list[Event]) -> None:
+    """No immediate order rests while it is live; a fill of an order that fills whole or not at all is its end."""
+    for order in exchange.book.open.values():
+        assert not (order.is_live and order.request.tif in IMMEDIATE)
+    for fill in fills(events):
+        order = exchange.book.by_perm_id(fill.perm_id)
+        assert order.status == "Filled" or not fills_whole_or_not(order.request)
+
+
 @settings(max_examples=100, deadline=None)
 @given(script=st.lists(acts, max_size=40), delay=st.sampled_from([0, 0, 3]))
 def test_whatever_happens_quantities_money_and_groups_agree(script: list[Act], delay: int) -> None:
@@ -168,12 +192,13 @@ def test_whatever_happens_quantities_money_and_groups_agree(script: list[Act], d
     for act in script:
         new = act(exchange)
         limits = {
-            (one.perm_id, "BOT" if one.request.action == "BUY" else "SLD"): one.request.limit_price
+            (one.perm_id, "BOT" if one.request.action == "BUY" else "SLD"): one.limit
             for one in exchange.book.orders.values()
-            if one.request.limit_price is not None
+            if one.limit is not None
         }
         check_prices(new, limits)
         check_groups(exchange)
+        check_whole(exchange, new)
         events += new
     check_orders(events)
     check_money(exchange, events)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ib_async import Contract, Forex, Future, LimitOrder, MarketOrder, Option, Order, OrderState, Stock, TagValue, Trade
+from ib_async import Contract, LimitOrder, MarketOrder, Order, OrderState, TagValue, Trade
 
 from broker.simulator.ledger import read
 from broker.simulator.server import SimulatedGateway
@@ -282,57 +282,16 @@ async def test_everything_survives_a_power_cut(tmp_path: Path) -> None:
             assert [stops[one.order.permId] for one in sent[:3]] == [99.5, 98.47, 98.0]
 
 
-# --- contracts ------------------------------------------------------------------------------------------------------------------------
-
-
-async def test_option_chain_is_consistent_with_the_contracts_it_names(gateway: SimulatedGateway) -> None:
+async def test_orders_of_other_hands_may_be_of_any_type(gateway: SimulatedGateway) -> None:
     async with connected(gateway.port) as ib:
-        for symbol, con_id in (("AAPL", 265598), ("SPY", 756733)):
-            chains = await ib.reqSecDefOptParamsAsync(symbol, "", "STK", con_id)
-            assert {one.exchange for one in chains} == {"SMART", "CBOE"}
-            for chain in chains:
-                assert (chain.underlyingConId, chain.multiplier, chain.tradingClass) == (str(con_id), "100", symbol)
-                assert len(chain.expirations) == 3 and len(chain.strikes) == 5
-            named = {(expiry, strike, right) for expiry in chains[0].expirations for strike in chains[0].strikes for right in "CP"}
-            details = await ib.reqContractDetailsAsync(Option(symbol, exchange="SMART"))
-            found = {(one.contract.lastTradeDateOrContractMonth, one.contract.strike, one.contract.right) for one in details}
-            assert found == named
-        assert await ib.reqSecDefOptParamsAsync("IBM", "", "STK", 8314) == []
-
-
-async def test_partly_described_contracts_give_all_that_fit(gateway: SimulatedGateway) -> None:
-    async with connected(gateway.port) as ib:
-        futures = await ib.reqContractDetailsAsync(Future("ES"))
-        assert len({one.contract.lastTradeDateOrContractMonth for one in futures}) == 3
-        expiry = (await ib.reqSecDefOptParamsAsync("AAPL", "", "STK", 265598))[0].expirations[0]
-        options = await ib.reqContractDetailsAsync(Option("AAPL", expiry))
-        assert len(options) == 10 and {one.contract.right for one in options} == {"C", "P"}
-        calls = await ib.reqContractDetailsAsync(Option("AAPL", expiry, right="C"))
-        assert len(calls) == 5
-        found = await ib.reqMatchingSymbolsAsync("AAPL")
-        assert found[0].derivativeSecTypes == ["OPT"]
-
-
-@pytest.mark.parametrize(
-    ("contract", "has", "lacks"),
-    [
-        (Stock("AAPL", "SMART", "USD"), "MOC LOC OPG TRAIL TRAILLMT MIT LIT AON HID ICE GAT GTD IOC FOK ALGO", "SCALE"),
-        (Forex("EURUSD"), "TRAIL TRAILLMT MIT LIT GAT GTD IOC", "MOC LOC OPG FOK AON HID ICE ALGO"),
-        (Future("ES", "202612"), "TRAIL MIT ICE GAT IOC ALGO", "MOC LOC OPG FOK AON HID"),
-        (Option("SPY", "20261218", 660, "C", "SMART"), "FOK AON ICE ALGO TRAIL", "MOC LOC OPG HID"),
-    ],
-)
-async def test_details_list_types_hours_and_price_bands(gateway: SimulatedGateway, contract: Contract, has: str, lacks: str) -> None:
-    async with connected(gateway.port) as ib:
-        details = (await ib.reqContractDetailsAsync(contract))[0]
-        listed = set(details.orderTypes.split(","))
-        assert set(has.split()) <= listed and not set(lacks.split()) & listed
-        assert details.tradingSessions() and details.liquidSessions()
-        assert all(one.start < one.end for one in [*details.tradingSessions(), *details.liquidSessions()])
-        rule = await ib.reqMarketRuleAsync(int(details.marketRuleIds.split(",")[0]))
-        assert rule and rule[0].lowEdge == 0
-        if contract.secType == "STK":
-            assert [(one.lowEdge, one.increment) for one in rule] == [(0.0, 0.0001), (1.0, 0.01)]
+        trailing = f"place tws {FIRST} AAPL SELL 100 type=TRAIL trailingPercent=2 triggerMethod=4 mine"
+        late = f"place mobile {FIRST} AAPL BUY 50 tif=GTC goodAfterTime=20991231-20:00:00"
+        for line in (trailing, f"place 7 {FIRST} AAPL SELL 100 type=MOC", late, f"place 7 {FIRST} AAPL BUY 1 'type=TRAIL LIMIT' stop=1"):
+            await gateway.command(line)
+        found = {one.order.orderType: one.order for one in await ib.reqAllOpenOrdersAsync()}
+        assert found.keys() == {"TRAIL", "MOC", "MKT"}, "the last one says no start and no limit"
+        assert (found["TRAIL"].trailStopPrice, found["TRAIL"].orderRef, found["MKT"].tif) == (98.0, "mine", "GTC")
+        assert (await gateway.command(f"place 7 {FIRST} AAPL BUY 1 colour=red")).startswith("error")
 
 
 async def test_market_order_and_limit_order_still_need_nothing_else(gateway: SimulatedGateway) -> None:

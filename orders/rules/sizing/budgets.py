@@ -67,6 +67,7 @@ def rate_of(facts: SizingFacts) -> Decimal:
 
 
 def given_number(field: str, value: Decimal | None, most: Decimal | None = None) -> Decimal:
+    """A number that must be there, above zero and no more than `most`. Raises `SizingError` with the rule NUMBER."""
     try:
         check_number(field, value)
     except TicketError as error:

@@ -60,10 +60,10 @@ def by_atr(request: SizingRequest, facts: SizingFacts) -> Wish:
     stop = _beyond(exact, facts.ticks, down=is_long)
     if stop <= 0:
         raise SizingError("atr_multiple", "STOP_BELOW_ZERO", f"leaves no price above zero: the stop would stand at {figure(exact)}")
-    sum_ = f"{figure(price)} {'−' if is_long else '+'} {figure(multiple)} × {figure(average)}"
+    away = f"{figure(price)} {'−' if is_long else '+'} {figure(multiple)} × {figure(average)}"
     steps = (
         Line("Average true range", f"Wilder's, {request.atr_bars} of {len(facts.bars or ())} days", figure(average)),
-        Line("Suggested stop", sum_ if stop == exact else f"{sum_} = {figure(exact)}, on the tick", figure(stop)),
+        Line("Suggested stop", away if stop == exact else f"{away} = {figure(exact)}, on the tick", figure(stop)),
     )
     found = risked(replace(request, stop_price=stop), facts, budget, steps)
     typed = request.stop_price
@@ -79,9 +79,9 @@ def by_kelly(request: SizingRequest, facts: SizingFacts) -> Wish:
     cap = given_number("kelly_cap", request.kelly_cap, most=HUNDRED)
     edge, lines = _edge(request, facts)
     if edge is None or edge <= 0:
-        found = "none of them won" if edge is None else f"Kelly's f is {figure(edge, 4)}"
-        words = f"Nothing: the {facts.trades.number if facts.trades else 0} closed trades have no edge, {found}."
-        return Wish(lines, currency=facts.base_currency, why_zero=words)
+        why = "none of them won" if edge is None else f"Kelly's f is {figure(edge, 4)}"
+        number = facts.trades.number if facts.trades else 0
+        return Wish(lines, currency=facts.base_currency, why_zero=f"Nothing: the {number} closed trades have no edge, {why}.")
     share = edge * fraction * HUNDRED
     lines += (Line("Part of it", f"{figure(fraction)} × {figure(edge, 4)}", percent(share)),)
     capped: tuple[Note, ...] = ()
