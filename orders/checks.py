@@ -18,11 +18,12 @@ from django.db import Error as DatabaseError
 
 from orders import contracts
 from orders.book import OpenBook
-from orders.grounds import Grounds, limits_for, market_from, number
-from orders.models import Account, AccountValue, Book, Contract, Quote
+from orders.grounds import Grounds, limits_for, market_from
+from orders.models import Account, Book, Contract, Quote
 from orders.models.reading import the_one
 from orders.proposals import Asked, Draft, count_traffic, facts_of, propose, shared, standing
 from orders.queries.access import tradable_accounts
+from orders.queries.values import exchange_rate
 from orders.rules.limits import RULES, Breach, Limits, Market, Proposal, Reading, Rule, readings
 from orders.rules.offering import distances
 from orders.rules.pricing import check_distance, check_price, check_quantity
@@ -241,18 +242,6 @@ def warnings(drafts: Sequence[Draft], user: Any, now: datetime) -> list[str]:
 
 
 # --- single facts ------------------------------------------------------------------------------------------------------------------------
-
-
-def exchange_rate(account: Account, currency: str) -> Decimal | None:
-    """How much of the account's base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""
-    if currency and currency == account.base_currency:
-        return Decimal(1)
-    rate = _value(account, "ExchangeRate", currency)
-    return rate if rate is not None and rate > 0 else None
-
-
-def _value(account: Account, name: str, currency: str) -> Decimal | None:
-    return number(the_one(AccountValue.objects.filter(account=account, name=name, currency=currency).values_list("value", flat=True)))
 
 
 def market_of(contract: Contract, now: datetime) -> Market | None:

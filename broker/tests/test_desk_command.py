@@ -110,6 +110,42 @@ def test_each_type_of_order_reaches_the_exchange_as_it_was_said(desk: Desk, word
     assert said.order not in say("list").text
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--trail", "5", "--gtc"], {"order_type": "TRAIL", "aux_price": "5", "tif": "GTC"}),
+        (["--trail-percent", "4", "--stop", "95"], {"order_type": "TRAIL", "trailingPercent": "4"}),
+        (["--trail", "5", "--stop", "95", "--limit-offset", "0.2"], {"order_type": "TRAIL LIMIT", "lmtPriceOffset": "0.2"}),
+        (["--type", "MIT", "--stop", "120", "--trigger", "last"], {"order_type": "MIT", "triggerMethod": "2"}),
+        (["--type", "LIT", "--stop", "120", "--limit", "119.5"], {"order_type": "LIT", "limit_price": "119.5"}),
+        (["--type", "LOC", "--limit", "101"], {"order_type": "LOC", "tif": "DAY"}),
+        (["--limit", "120", "--good-till", "2099-01-05T15:30"], {"tif": "GTD", "goodTillDate": "20990105-20:30:00"}),
+        (["--limit", "120", "--good-after", "2099-01-05T15:30+00:00"], {"goodAfterTime": "20990105-15:30:00"}),
+        (["--limit", "120", "--display-size", "2", "--outside-rth"], {"displaySize": "2", "outside_rth": True}),
+        (["--limit", "120", "--all-or-none"], {"allOrNone": "1"}),
+        (["--limit", "120", "--adaptive", "patient"], {"algoStrategy": "Adaptive"}),
+        (["--limit", "120", "--hidden"], {"hidden": "1"}),
+    ],
+)
+def test_every_word_of_a_ticket_reaches_the_exchange(desk: Desk, words: list[str], told: dict[str, Any]) -> None:
+    quote(desk, "NFLX")
+    said = done(say("sell", "NFLX", "5", *words))
+    there = exchange_order(desk, said.order)
+    wire = {**there, **there.pop("wire")}
+    assert {name: wire[name] for name in told} == told
+    done(say("cancel", said.order))
+
+
+def test_words_that_contradict_each_other_are_refused(desk: Desk) -> None:
+    quote(desk, "NFLX")
+    refused(say("sell", "NFLX", "5", "--trail", "5", "--trail-percent", "4"), "TICKET", "exclude")
+    refused(say("sell", "NFLX", "5", "--limit", "120", "--tif", "GTD"), "TICKET", "Good till")
+    refused(say("sell", "NFLX", "5", "--limit", "120", "--gtc", "--tif", "IOC"), "contradict")
+    refused(say("sell", "NFLX", "5", "--type", "MOC", "--gtc"), "TICKET", "closing auction")
+    refused(say("sell", "NFLX", "5", "--limit", "120", "--good-after", "yesterday"), "is not a time")
+    refused(say("sell", "NFLX", "5", "--limit", "120", "--good-till", "2020-01-05T15:30"), "TICKET", "future")
+
+
 def test_a_bracket_goes_out_whole(desk: Desk) -> None:
     quote(desk, "MSFT")
     said = done(say("bracket", "buy", "MSFT", "10", "--limit", "99", "--target", "110", "--stop", "95"))

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ib_async import BarData, CommissionReport, Contract, ContractDetails, Execution, Order, OrderState, PriceIncrement
 from ib_async.util import UNSET_DOUBLE, UNSET_INTEGER
 
 from broker import figures, translate
 from orders.rules.commands import ContractSpec, PlaceOrder
+from orders.rules.echo import as_asked, trailing_price
+from orders.rules.faults import TicketError
+from orders.rules.offering import TIMES, check_terms
 from orders.rules.reports import OrderKey
-from orders.rules.terms import OrderTerms, OrderType, Side, TimeInForce, significant_digits
+from orders.rules.terms import (
+    AdaptivePriority,
+    OrderTerms,
+    OrderType,
+    Side,
+    TimeInForce,
+    TriggerMethod,
+    significant_digits,
+    terms_from_json,
+    terms_to_json,
+)
 
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 AAPL = ContractSpec(265598, "SMART", "AAPL", "STK", "USD")
 TERMS = OrderTerms(Side.BUY, OrderType.LIMIT, D(100), limit_price=D("233.33"))
 
@@ -73,6 +89,86 @@ def test_prices_go_out_as_plain_text_without_an_exponent(price: D) -> None:
 def test_an_order_carries_exactly_the_prices_of_its_type(order_type: OrderType, limit: str | None, stop: str | None) -> None:
     order = translate.ib_terms(OrderTerms(Side.BUY, order_type, D(1), limit_price=limit and D(limit), stop_price=stop and D(stop)), "DU1")
     assert (order.orderType, order.lmtPrice, order.auxPrice) == (order_type.value, limit or UNSET_DOUBLE, stop or UNSET_DOUBLE)
+
+
+PRICE = st.decimals(min_value="0.01", max_value="99999", allow_nan=False, places=2)
+WHEN = st.integers(0, 4 * 365 * 86_400).map(lambda seconds: NOW + timedelta(seconds=seconds))
+
+
+@st.composite
+def every_terms(draw: st.DrawFn) -> OrderTerms:
+    """Any terms that make sense, by the tables of offering."""
+    order_type = draw(st.sampled_from(OrderType))
+    time_in_force = draw(st.sampled_from(sorted(TIMES[order_type])))
+    trails = order_type.trails
+    by_percent = trails and draw(st.booleans())
+    begins = order_type.has_trigger or order_type is OrderType.TRAIL_LIMIT or (trails and draw(st.booleans()))
+    plain_terms = OrderTerms(
+        side=draw(st.sampled_from(Side)),
+        order_type=order_type,
+        quantity=draw(st.integers(2, 100_000).map(D)),
+        limit_price=draw(PRICE) if order_type.has_limit else None,
+        stop_price=draw(PRICE) if begins else None,
+        trail_amount=draw(PRICE) if trails and not by_percent else None,
+        trail_percent=draw(st.decimals("0.01", "99", places=2)) if by_percent else None,
+        limit_offset=draw(st.decimals("0", "99", places=2)) if order_type is OrderType.TRAIL_LIMIT else None,
+        time_in_force=time_in_force,
+        good_till=draw(WHEN) if time_in_force is TimeInForce.GTD else None,
+    )
+    attributes = {
+        "outside_rth": st.just(True),
+        "good_after": WHEN,
+        "all_or_none": st.just(True),
+        "hidden": st.just(True),
+        "display_size": st.just(D(1)),
+        "trigger_method": st.sampled_from(TriggerMethod),
+        "adaptive": st.sampled_from(AdaptivePriority),
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(attributes))))
+    terms = replace(plain_terms, **{name: draw(attributes[name]) for name in sorted(chosen)})
+    try:
+        check_terms(terms)
+    except TicketError:
+        return plain_terms
+    return terms
+
+
+@settings(max_examples=300)
+@given(every_terms())
+def test_terms_come_back_as_they_went_out(terms: OrderTerms) -> None:
+    assert translate.order_terms(translate.ib_terms(terms, "DU1")) == terms
+    assert terms_from_json(terms_to_json(terms)) == terms
+
+
+@settings(max_examples=300)
+@given(every_terms())
+def test_terms_come_back_from_an_echo_that_fills_in_what_was_not_said(terms: OrderTerms) -> None:
+    """As a gateway echoes: floats, its own spelling of times, zeros and unset numbers, a trailing stop that has moved."""
+    order = translate.ib_terms(terms, "DU1")
+    order.totalQuantity, order.displaySize = float(order.totalQuantity), order.displaySize or UNSET_INTEGER
+    for name in ("lmtPrice", "auxPrice", "trailStopPrice", "trailingPercent", "lmtPriceOffset"):
+        value = getattr(order, name)
+        setattr(order, name, value if value == UNSET_DOUBLE else float(value))
+    order.lmtPrice = 0.0 if order.lmtPrice == UNSET_DOUBLE else order.lmtPrice
+    if terms.order_type.trails:
+        order.lmtPrice, order.trailStopPrice = 123.45, 130.05
+        order.auxPrice = 2.47 if terms.trail_percent is not None else order.auxPrice
+    else:
+        order.auxPrice = 0.0 if order.auxPrice == UNSET_DOUBLE else order.auxPrice
+    for name in ("goodTillDate", "goodAfterTime"):
+        if moment := getattr(terms, {"goodTillDate": "good_till", "goodAfterTime": "good_after"}[name]):
+            setattr(order, name, f"{moment.astimezone(ZoneInfo('US/Eastern')):%Y%m%d %H:%M:%S} US/Eastern")
+    told = translate.order_terms(order)
+    assert told is not None
+    assert as_asked(told, terms, NOW) == terms
+    assert trailing_price(told) == (D("130.05") if terms.order_type.trails else None)
+
+
+def test_a_trail_limit_that_was_given_a_limit_has_the_offset_of_its_prices() -> None:
+    order = echo(action="SELL", orderType="TRAIL LIMIT", auxPrice=2.0, trailStopPrice=98.0, lmtPrice=97.5)
+    told = translate.order_terms(order)
+    assert told is not None
+    assert (told.limit_offset, told.limit_price) == (D("0.5"), None)
 
 
 def test_a_frame_names_everything_that_ib_would_fill_in_by_itself() -> None:

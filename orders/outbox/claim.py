@@ -185,7 +185,8 @@ def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
         return None
     else:
         terms = terms_from_json(command.terms)
-        breach = legs.exceeds(command, terms) or _checked(b, [Draft(order, terms, is_change=True, asked_at=command.created_at)], command)
+        draft = Draft(order, terms, is_change=True, asked_at=command.created_at)
+        breach = legs.exceeds(command, terms) or _checked(b, [draft], command)
     if breach is not None:
         end(b, command, CommandState.REFUSED, str(breach.code), breach.message)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from typing import Any
 
@@ -284,6 +284,24 @@ def test_a_day_stop_expires_and_its_pair_is_made_to_last(book: Book, outside: bo
     assert (finding.kind, finding.quantity, finding.at) == (Kind.EXPIRING, D(100), end)
     assert finding.steps == (Change("stop", time_in_force=TimeInForce.GTC), Change("target", time_in_force=TimeInForce.GTC))
     assert [other.kind for other in others] == [Kind.PROTECTED]
+
+
+def test_a_trailing_stop_protects_from_where_it_stands_and_its_moving_is_no_drift(book: Book) -> None:
+    asked = OrderTerms(book.way_out, OrderType.TRAIL, D(100), trail_percent=D(3), time_in_force=TimeInForce.GTC)
+    stop = book.stop(order_type="TRAIL", stop_price=book.price("2"), requested=asked)
+    verdict = book.judge("100", stop, market=book.price("4"))
+    assert told(verdict) == [(Kind.PROTECTED, "100")]
+    assert verdict.findings[0].text.startswith(f"The trailing stop at {book.price('2')}")
+    passed = book.judge("100", stop, market=book.price("1"))
+    assert told(passed)[0] == (Kind.DRIFTED, "100")
+    fewer = book.judge("100", replace(stop, requested=replace(asked, quantity=D(100), time_in_force=TimeInForce.DAY)))
+    assert fewer.findings[0].steps == (Change("stop", time_in_force=TimeInForce.DAY),), "what else differs is set back as ever"
+
+
+def test_a_stop_till_a_date_lasts_if_that_is_beyond_the_session(book: Book) -> None:
+    stop = book.stop(time_in_force="GTD", good_till=LATE + timedelta(days=1))
+    assert told(book.judge("100", stop)) == [(Kind.PROTECTED, "100")]
+    assert told(book.judge("100", replace(stop, good_till=END)))[0] == (Kind.EXPIRING, "100")
 
 
 def test_a_lasting_stop_beside_it_makes_a_day_stop_matter_less(book: Book) -> None:

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from orders.bell import FEED_GROUP
-from orders.models import PositionValue, Watch
+from orders.models import PositionValue, TrailingStop, Watch
 from orders.pages import hub as hub_module
 from orders.pages import newsreader, sockets
 from orders.pages.panels import render_units
@@ -145,6 +145,27 @@ async def test_values_that_move_without_an_event_are_told(world):
         await tab.unit(f"watch-{world.contract.pk}", "123.45")
         await sync_to_async(lambda: PositionValue.objects.filter(pk=position.values.pk).update(unrealized_pnl="777.25", at=later))()
         await tab.unit(f"position-{position.pk}", "777.25")
+
+
+async def test_a_trailing_stop_that_moves_is_told_on_its_orders_row_and_on_no_other(world):
+    def prepare():
+        order, other = (place(world.first, world.contract) for _ in range(2))
+        TrailingStop.objects.create(order=order, price="98", at=NOW)
+        return order, other
+
+    order, _ = await sync_to_async(prepare)()
+    async with Tab(world.session, "orders~working") as tab:
+        # As it stands when the socket comes, in case that it moved since the page was made; then as it moves.
+        await tab.unit(f"family-{order.pk}", "98.00")
+        moved = {"price": "98.75", "at": NOW + timedelta(seconds=1)}
+        await sync_to_async(lambda: TrailingStop.objects.filter(order=order).update(**moved))()
+        await tab.unit(f"family-{order.pk}", "98.75")
+        assert {unit["id"] for unit in tab.units} == {f"family-{order.pk}"}
+    async with Tab(world.others_session, "orders~working") as theirs:
+        await sync_to_async(lambda: TrailingStop.objects.filter(order=order).update(price="99", at=NOW + timedelta(seconds=2)))()
+        seen = await sync_to_async(place)(world.second, world.contract)
+        await theirs.unit(f"family-{seen.pk}")
+        assert {unit["id"] for unit in theirs.units} == {f"family-{seen.pk}"}
 
 
 async def test_a_quote_of_somebody_elses_watchlist_takes_no_row_away(world):

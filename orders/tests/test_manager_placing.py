@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
 from orders.errors import Refused
 from orders.models import Book, BrokerCommand, Event, OrderRecord
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import CommandKind, CommandState, Side, TimeInForce
+from orders.rules.terms import AdaptivePriority, CommandKind, CommandState, OrderTerms, OrderType, Side, TimeInForce, TriggerMethod
 from orders.tests.desk_of_one import Desk
 from orders.tests.factories import NOW, a_key
 
@@ -76,3 +79,86 @@ def test_what_makes_no_sense_or_breaks_a_limit_is_refused(desk: Desk, quantity: 
     assert (refused.value.code, refused.value.field) == (code, field)
     assert not OrderRecord.objects.exists()
     assert not BrokerCommand.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        OrderTerms(Side.SELL, OrderType.TRAIL, D(10), trail_percent=D("2.5"), time_in_force=TimeInForce.GTC),
+        OrderTerms(Side.SELL, OrderType.TRAIL_LIMIT, D(10), trail_amount=D(2), stop_price=D(98), limit_offset=D("0.1")),
+        OrderTerms(Side.BUY, OrderType.MARKET_IF_TOUCHED, D(10), stop_price=D(95), trigger_method=TriggerMethod.LAST),
+        OrderTerms(Side.BUY, OrderType.LIMIT, D(10), limit_price=D(95), display_size=D(5), good_after=NOW + timedelta(hours=1)),
+        OrderTerms(Side.BUY, OrderType.LIMIT, D(10), limit_price=D(95), adaptive=AdaptivePriority.NORMAL),
+        OrderTerms(
+            Side.BUY,
+            OrderType.LIMIT,
+            D(10),
+            limit_price=D(95),
+            time_in_force=TimeInForce.GTD,
+            good_till=NOW + timedelta(days=1),
+            hidden=True,
+        ),
+    ],
+)
+def test_any_order_is_placed_by_its_terms(desk: Desk, terms: OrderTerms) -> None:
+    order = desk.manager.place_order(desk.account, desk.contract, terms, key=a_key(), note="whole")
+    order.refresh_from_db()
+    assert (order.terms, order.note) == (terms, "whole")
+
+
+def test_the_same_key_is_the_same_order_and_other_terms_are_another_request(desk: Desk) -> None:
+    key, terms = a_key(), OrderTerms(Side.SELL, OrderType.TRAIL, D(10), trail_amount=D("2.50"))
+    first = desk.manager.place_order(desk.account, desk.contract, terms, key=key)
+    assert desk.manager.place_order(desk.account, desk.contract, replace(terms, trail_amount=D("2.5")), key=key) == first
+    with pytest.raises(Refused) as refused:
+        desk.manager.place_order(desk.account, desk.contract, replace(terms, trail_amount=D(3)), key=key)
+    assert refused.value.code == "KEY_REUSED"
+    assert OrderRecord.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"trail_amount": 2.5}, "TICKET", "trail_amount"),
+        ({"trail_percent": D(2)}, "TICKET", "trail_percent"),
+        ({"trail_amount": D("2.005")}, "OFF_TICK", "trail_amount"),
+        ({"time_in_force": TimeInForce.IOC}, "TICKET", "time_in_force"),
+        ({"time_in_force": TimeInForce.GTD, "good_till": NOW}, "TICKET", "good_till"),
+        ({"display_size": D(5)}, "TICKET", "display_size"),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused_by_their_field(desk: Desk, changes: dict[str, Any], code: str, field: str) -> None:
+    terms = replace(OrderTerms(Side.SELL, OrderType.TRAIL, D(10), trail_amount=D(2)), **changes)
+    with pytest.raises(Refused) as refused:
+        desk.manager.place_order(desk.account, desk.contract, terms, key=a_key())
+    assert (refused.value.code, refused.value.field) == (code, field)
+    assert not OrderRecord.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("terms", "code", "field"),
+    [
+        (OrderTerms(Side.SELL, OrderType.MARKET_ON_CLOSE, D(10)), "ORDER_TYPE", "order_type"),
+        (OrderTerms(Side.BUY, OrderType.LIMIT, D(10), limit_price=D(95), time_in_force=TimeInForce.FOK), "TIME_IN_FORCE", "time_in_force"),
+        (OrderTerms(Side.BUY, OrderType.LIMIT, D(10), limit_price=D(95), all_or_none=True), "NOT_OFFERED", "all_or_none"),
+    ],
+)
+def test_what_the_contract_does_not_offer_is_refused_by_the_server(desk: Desk, terms: OrderTerms, code: str, field: str) -> None:
+    desk.contract.order_types = ["DAY", "GTC", "LMT", "MKT", "STP"]
+    desk.contract.save()
+    with pytest.raises(Refused) as refused:
+        desk.manager.place_order(desk.account, desk.contract, terms, key=a_key())
+    assert (refused.value.code, refused.value.field) == (code, field)
+
+
+def test_attributes_may_be_given_to_the_verb_of_a_type_and_stand_in_the_terms_of_any_order(desk: Desk) -> None:
+    order = desk.buy(time_in_force="GTD", good_till="2026-03-03T15:00:00+00:00", all_or_none=True, trigger_method=0)
+    order.refresh_from_db()
+    assert (order.good_till, order.all_or_none, order.adaptive) == (NOW + timedelta(days=1), True, "")
+    terms = OrderTerms(Side.BUY, OrderType.LIMIT, D(10), limit_price=D(95))
+    with pytest.raises(TypeError, match="belong to the terms: hidden"):
+        desk.manager.place_order(desk.account, desk.contract, terms, key=a_key(), hidden=True)
+    with pytest.raises(TypeError, match="no hidden"):
+        desk.protect(hidden=True)
+    with pytest.raises(Refused, match="time zone"):
+        desk.buy(time_in_force="GTD", good_till="2026-03-03T15:00:00")

@@ -22,7 +22,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 from django.utils import timezone
 
-from broker.management import stopping
+from broker.management import ordering, stopping
 from orders import inquiries
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
@@ -71,12 +71,10 @@ class Command(stopping.StoppingWords, BaseCommand):
         verb("list", "open orders").add_argument("--all", action="store_true", help="today's finished orders too")
         verb("positions", "positions as the broker reports them")
         for name in ("buy", "sell"):
-            child = placing(name, f"{name} a contract: market unless --limit or --stop is given")
+            child = placing(name, f"{name} a contract: at the market unless a price or a type is given")
             _instrument(child)
             child.add_argument("quantity", type=_number)
-            child.add_argument("--limit", type=_number, metavar="PRICE")
-            child.add_argument("--stop", type=_number, metavar="PRICE")
-            child.add_argument("--gtc", action="store_true", help="good till cancelled instead of DAY")
+            ordering.add_terms(child, _number)
         child = placing("bracket", "an entry with a take profit and a stop loss")
         child.add_argument("side", choices=["buy", "sell"])
         _instrument(child)
@@ -159,16 +157,8 @@ class Command(stopping.StoppingWords, BaseCommand):
 
     def _single(self, manager: OrderManager, side: Side, **options: Any) -> None:
         account, contract = self._account(manager, options["account"]), self._quoted(manager, options)
-        limit, stop, quantity = options["limit"], options["stop"], options["quantity"]
-        more = {**_more(options), "time_in_force": TimeInForce.GTC if options["gtc"] else TimeInForce.DAY}
-        if limit is not None and stop is not None:
-            order = manager.place_stop_limit_order(account, contract, side, quantity, stop, limit, **more)
-        elif stop is not None:
-            order = manager.place_stop_order(account, contract, side, quantity, stop, **more)
-        elif limit is not None:
-            order = manager.place_limit_order(account, contract, side, quantity, limit, **more)
-        else:
-            order = manager.place_market_order(account, contract, side, quantity, **more)
+        terms = ordering.terms_of(side, options, account.time_zone)
+        order = manager.place_order(account, contract, terms, key=_key(options), confirm_duplicate=options["again"])
         self._report([order], options["wait"])
 
     def do_bracket(self, manager: OrderManager, **options: Any) -> None:
@@ -351,7 +341,7 @@ class Command(stopping.StoppingWords, BaseCommand):
 
     def _orders(self, orders: Iterable[OrderRecord]) -> None:
         self._table(
-            ("ORDER", "ACCOUNT", "SYMBOL", "SIDE", "QUANTITY", "TYPE", "LIMIT", "STOP", "TIF", "FILLED", "STATUS", ""),
+            ("ORDER", "ACCOUNT", "SYMBOL", "SIDE", "QUANTITY", "TYPE", "LIMIT", "STOP", "TRAIL", "TIF", "FILLED", "STATUS", ""),
             [
                 (
                     order.client_order_id,
@@ -361,7 +351,8 @@ class Command(stopping.StoppingWords, BaseCommand):
                     plain(order.quantity),
                     order.order_type,
                     _price(order.limit_price),
-                    _price(order.stop_price),
+                    _price(order.present_stop),
+                    _trail(order),
                     order.time_in_force,
                     plain(order.filled_quantity),
                     order.status,
@@ -418,6 +409,10 @@ def _key(options: dict[str, Any]) -> str:
 def _more(options: dict[str, Any]) -> dict[str, Any]:
     """What every placing verb takes beside its terms."""
     return {"key": _key(options), "outside_rth": options["outside_rth"], "confirm_duplicate": options["again"]}
+
+
+def _trail(order: OrderRecord) -> str:
+    return f"{plain(order.trail_percent)} %" if order.trail_percent is not None else _price(order.trail_amount)
 
 
 def _price(value: Decimal | None) -> str:

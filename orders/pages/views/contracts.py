@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,11 +19,14 @@ from django.views.decorators.http import require_GET
 from orders import inquiries
 from orders.models import Contract, Inquiry
 from orders.queries import gateway
+from orders.rules.naming import Described, described
 
 PATIENCE = 3.0
 """Seconds a page waits for the broker's answer to a question."""
 
 MATCHES = 8
+
+DERIVATIVES = ("OPT", "FUT", "FOP", "WAR")
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,15 @@ class Found:
 
 
 def contract_by_symbol(request: HttpRequest, typed: str) -> Found:
-    """The contract of an exact symbol, or of IB's conId, by which futures, options and FX pairs are had. Waits for the broker's answer."""
+    """The contract of an exact symbol, of a future, option or pair spelled out, or of IB's conId. Waits for the broker's answer."""
     typed = typed.strip().upper()
     if not typed:
         return Found(None, _("Type a symbol."))
-    named = Q(symbol__iexact=typed) | Q(local_symbol__iexact=typed)
-    matches = [_known(contract) for contract in Contract.objects.filter(named, detailed_at__isnull=False)[:MATCHES]]
+    matches = [_known(contract) for contract in _of_the_book(typed)[:MATCHES]]
+    if not matches and (parts := described(typed, timezone.now().date())) is not None:
+        found = contract_by_parts(request, parts)
+        if found.contract is not None or found.matches:
+            return found
     if not matches:
         told, problem = _search(request, typed)
         if problem:
@@ -68,12 +74,40 @@ def contract_by_symbol(request: HttpRequest, typed: str) -> Found:
     return Found(None, _("The broker knows no contract called %s.") % typed)
 
 
+def contract_by_parts(request: HttpRequest, parts: Described) -> Found:
+    """The one contract that fits the description, or those that do, or why none does."""
+    told, problem = ask_broker(request, Inquiry.Kind.CONTRACT, {**parts.arguments(), **_listing(parts)})
+    if problem:
+        return Found(None, problem)
+    rows = list(Contract.objects.filter(con_id__in=[row["con_id"] for row in told]).select_related("quote"))
+    if len(rows) == 1:
+        return Found(rows[0])
+    if not rows:
+        return Found(None, _("The broker knows no such contract."))
+    rows.sort(key=lambda row: (row.expiry, row.strike, row.right, row.currency))
+    words = _("%(count)s contracts fit: choose one.") % {"count": len(rows)}
+    return Found(None, words, tuple(_known(row) for row in rows[:MATCHES]))
+
+
+def _listing(parts: Described) -> dict[str, str]:
+    """Where to look: options on stocks are routed by SMART, and each pair trades at one place. Futures are named by their symbol alone."""
+    if parts.sec_type == "OPT":
+        return {"exchange": "SMART"}
+    return {"exchange": "IDEALPRO"} if parts.sec_type == "CASH" else {}
+
+
+def _of_the_book(typed: str) -> QuerySet[Contract]:
+    """The contracts of the book that are called so. A bare symbol means the stock or pair, not the derivatives that bear it too."""
+    named = Q(symbol__iexact=typed) & ~Q(sec_type__in=DERIVATIVES) | Q(local_symbol__iexact=typed)
+    return Contract.objects.filter(named, detailed_at__isnull=False)
+
+
 def contract_by_id(request: HttpRequest, con_id: int) -> Found:
     """The contract with its ticks and hours, which the broker is asked for where the book does not have them."""
     contract = _detailed(con_id)
     if contract is not None:
         return Found(contract)
-    _told, problem = _ask(request, Inquiry.Kind.CONTRACT, {"con_id": con_id})
+    _told, problem = ask_broker(request, Inquiry.Kind.CONTRACT, {"con_id": con_id})
     contract = _detailed(con_id)
     return Found(contract, "" if contract else problem or _("The broker has not given the details of this contract."))
 
@@ -89,18 +123,29 @@ def search(request: HttpRequest) -> HttpResponse:
     found: list[Match] = []
     problem = ""
     if typed:
-        named = Q(symbol__istartswith=typed) | Q(local_symbol__istartswith=typed)
+        named = Q(symbol__istartswith=typed) & ~Q(sec_type__in=DERIVATIVES) | Q(local_symbol__istartswith=typed)
         found = [_known(contract) for contract in Contract.objects.filter(named, detailed_at__isnull=False)[:MATCHES]]
         told, problem = _search(request, typed) if "far" in request.GET else ([], "")
         seen = {match.con_id for match in found}
         found += [match for match in told if match.con_id not in seen]
         found.sort(key=lambda match: match.symbol.upper() != typed)
-        if "far" in request.GET and not found and not problem and _is_con_id(typed):
-            by_id = contract_by_id(request, int(typed))
-            found, problem = [_known(by_id.contract)] if by_id.contract else [], by_id.problem
+        if "far" in request.GET and not found:
+            found, problem = _spelled_out(request, typed, problem)
     return render(
         request, "ticket/_matches.html", {"found": found[:MATCHES], "problem": problem, "typed": typed, "is_far": "far" in request.GET}
     )
+
+
+def _spelled_out(request: HttpRequest, typed: str, problem: str) -> tuple[list[Match], str]:
+    """What no symbol begins with may be a conId, or a future, option or pair spelled out."""
+    parts = described(typed, timezone.now().date())
+    if parts is not None:
+        there = contract_by_parts(request, parts)
+    elif _is_con_id(typed) and not problem:
+        there = contract_by_id(request, int(typed))
+    else:
+        return [], problem
+    return ([_known(there.contract)] if there.contract else list(there.matches)), "" if there.matches else there.problem
 
 
 def _is_con_id(typed: str) -> bool:
@@ -114,7 +159,7 @@ def _known(contract: Contract) -> Match:
 
 
 def _search(request: HttpRequest, typed: str) -> tuple[list[Match], str]:
-    told, problem = _ask(request, Inquiry.Kind.SEARCH, {"pattern": typed})
+    told, problem = ask_broker(request, Inquiry.Kind.SEARCH, {"pattern": typed})
     return [
         Match(row["con_id"], row["symbol"], row["sec_type"], row.get("primary_exchange", ""), row["currency"], row.get("description", ""))
         for row in told
@@ -122,7 +167,7 @@ def _search(request: HttpRequest, typed: str) -> tuple[list[Match], str]:
     ], problem
 
 
-def _ask(request: HttpRequest, kind: str, arguments: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+def ask_broker(request: HttpRequest, kind: str, arguments: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     """The broker's answer; an empty one with the reason in words where there is none."""
     if not gateway().may_cancel:
         return [], _("The gateway cannot be asked now; only what the book knows is found.")

@@ -43,6 +43,9 @@ OF_THE_CONTRACT = (
 ONCE = ("account", "outside_rth", "note", "bracket", "adaptive", "trigger_method")
 """What of it holds for one order only, and is not kept for the next."""
 
+CLOSED_DIALOG = '<div id="dialog-slot" hx-swap-oob="innerHTML"></div>'
+"""Goes with a ticket whose contract was picked in a dialog: the dialog is done."""
+
 # --- what the ticket shows ------------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +127,11 @@ def choose(request: HttpRequest, con_id: int) -> HttpResponse:
     values = {**initial(account, found.contract, request.user), **_kept(request, found.contract)}
     form = TicketForm(accounts=tradable_accounts(request.user), initial=values)
     context = ticket_context(request, account, form=form, contract=found.contract)
-    return answer(request, {**context, "problem": found.problem})
+    picked = "picked" in request.GET
+    response = answer(request, {**context, "problem": found.problem}, extra=CLOSED_DIALOG if picked else "")
+    if picked:  # whatever was pressed in the dialog: what came of it is the ticket
+        response["HX-Retarget"], response["HX-Reswap"] = "#ticket-panel", "outerHTML"
+    return response
 
 
 def _kept(request: HttpRequest, contract: Contract | None) -> dict[str, Any]:
