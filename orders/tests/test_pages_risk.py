@@ -32,6 +32,5 @@ def words(answer: Any) -> str:
 def test_page(client: Client, seats: Seats) -> None:
     page = client.get(reverse("risk"))
     assert page.status_code == 200
-    open("/tmp/risk.html", "w").write(page.content.decode())
     for panel in ("risk_limits", "risk_states", "risk_refusals", "risk_changes"):
         assert client.get(reverse("panel", args=[panel]), {"account": seats.account.code}).status_code == 200
