@@ -253,6 +253,12 @@ PANELS: dict[str, Panel] = {
             personal=True,
         ),
         _whole(
+            "held",  # the same in the ticket, which covers the page on a phone
+            {"limit"},
+            lambda user, account, scope, keys, now: [tuple(queries.restraints(user, account))],
+            personal=True,
+        ),
+        _whole(
             "sweep",  # scope: its number
             {"sweep", "order", "limit", "gateway"},
             lambda user, account, scope, keys, now: _one(queries.sweep(user, int(scope), now) if scope.isdecimal() else None),
