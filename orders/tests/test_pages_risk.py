@@ -282,9 +282,9 @@ def test_changes_tell_from_what_to_what_who_and_why(seats: Seats) -> None:
         manager.set_limit("MAX_QUANTITY", value, key=a_key(), scope="account", account=seats.account, note=note)
     found = changes_of(seats.trader, rule="MAX_QUANTITY").rows
     assert [(row.before, row.after, row.direction, row.why, row.by) for row in found] == [
-        ("900", "–", "looser", "Over", "boss"),
+        ("900", "10,000 by default", "looser", "Over", "boss"),
         ("500", "900", "looser", "Better now", "boss"),
-        ("–", "500", "tighter", "Thin books", "boss"),
+        ("10,000 by default", "500", "tighter", "Thin books", "boss"),
     ]
     assert {row.code for row in changes_of(seats.trader).rows} == {"MAX_QUANTITY", "ACCESS"}
     assert not changes_of(seats.trader, by="nobody").rows

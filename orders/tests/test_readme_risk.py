@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orders.manager.halting import TradingState
 from orders.pages.arming import IDLE
+from orders.pages.forms.sizing import METHODS
 from orders.rules.limits import RULES
 from orders.rules.seals import LIFE
 from orders.rules.sizing import ATR_BARS, ENOUGH_TRADES, SizingRequest
@@ -37,6 +38,10 @@ def test_the_table_of_rules_is_that_of_the_code() -> None:
 
 def test_the_states_are_those_of_the_code() -> None:
     assert [row[0] for row in table("| State | What goes out |")] == [state.name for state in TradingState]
+
+
+def test_the_methods_have_the_names_of_the_ticket() -> None:
+    assert sorted(row[0] for row in table("| Method | Size |")) == sorted(str(name) for _, name in METHODS)
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

@@ -29,7 +29,7 @@ from orders.pages.permissions import current_account
 from orders.pages.views.contracts import Match, contract_by_id, contract_by_symbol
 from orders.pages.views.frame import ask, done, page
 from orders.pages.views.sizing import Sized, worked_out
-from orders.queries.risk.words import rule_label, unit_words, value_words
+from orders.queries.risk.words import is_share, rule_label, unit_words, value_words
 from orders.queries.show import Moment
 from orders.rules.limits import RULES, Rule
 from orders.rules.terms import plain
@@ -145,12 +145,19 @@ def _limit_context(request: HttpRequest, rule: Rule, account: Account | None, fo
         "unit": setting.unit,
         "example": plain(default) if default is not None else "",
         "default": f"{value_words(rule.value, default)} {unit_words(rule.value, '')}".strip() if default is not None else _("not applied"),
-        "standing": [(_whose(row), plain(row.value), value_words(rule.value, row.value), row.note) for row in rows],
+        "is_share": is_share(setting.unit),
+        "standing": [(_whose(row), plain(row.value), _apart(rule, row), row.note) for row in rows],
         "form": form,
         "problems": problems,
         "account": account,
         "takes_strictest": _("the smallest") if setting.strictest == "min" else _("the largest"),
     }
+
+
+def _apart(rule: Rule, row: Limit) -> str:
+    """The value in words, where they say more than the number."""
+    words = value_words(rule.value, row.value)
+    return "" if words.replace(",", "") == plain(row.value) else words
 
 
 def _whose(row: Limit) -> str:

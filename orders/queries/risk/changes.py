@@ -158,8 +158,8 @@ class _Telling:
             code=code,
             what=what,
             whose=self._whose(label, known, account),
-            before=spell(before) if before is not None else NOTHING,
-            after=spell(after) if after is not None else NOTHING,
+            before=spell(before) if before is not None else _without(label, code),
+            after=spell(after) if after is not None else _without(label, code),
             direction=_direction(label, code, before, after),
             why=_why(event, before, after),
             by=person(event.actor),
@@ -186,6 +186,13 @@ class _Telling:
         if not owner:
             return _("the desk")
         return _("you") if row.get("user_id") == self.user.pk else _("user %s") % owner
+
+
+def _without(label: str, code: str) -> str:
+    """What holds where no row is: a limit's default."""
+    if label != _LIMIT or code not in Rule.__members__ or (setting := RULES.get(Rule(code))) is None or setting.default is None:
+        return NOTHING
+    return _("%s by default") % value_words(code, setting.default)
 
 
 def _of_limit(row: Values) -> tuple[str, str, Any]:
