@@ -143,6 +143,8 @@ async def test_a_burst_goes_out_at_the_pace_the_gateway_takes_and_cancels_go_fir
     for rule in ("ORDER_RATE", "ORDER_RATIO"):  # the pacer is looked at, not the pace that a user may keep
         await desk.do(make_limit, rule, "1000")
     desk.engine.situation.break_off("test", "while the burst gathers")
+    for rule in ("ORDER_RATE", "ORDER_RATIO"):
+        await desk.do(lambda rule=rule: make_limit(rule, "500", account=desk.account, at=desk.time.now()))
     orders = []
     for contract in contracts:
         price = (desk.gateway.exchange.quote(contract.con_id).bid * D("0.95")).quantize(D("0.01"))

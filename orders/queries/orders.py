@@ -311,22 +311,31 @@ def _counts(order: OrderRecord, starts: Mapping[int, datetime]) -> bool:
 def family(root: int, orders: Sequence[OrderRecord], context: Context) -> Family:
     """The rows of a family with their tree lines: children hang on the parent, exits that cancel one another share a bracket."""
     parent = next((order for order in orders if order.pk == root and any(child.parent_id == root for child in orders)), None)
-    ordered = sorted(orders, key=lambda order: (order is not parent, _exit_rank(order), order.pk))
+    first: dict[int | None, int] = {}
+    for order in sorted(orders, key=lambda order: order.pk):
+        first.setdefault(order.oca_group_id, order.pk)
+    ordered = sorted(orders, key=lambda order: (order is not parent, first[order.oca_group_id], _exit_rank(order), order.pk))
     children = [order for order in ordered if order is not parent]
-    paired = len(children) > 1 and (parent is not None or children[0].oca_group_id is not None)
+    pairs: dict[int | None, list[OrderRecord]] = defaultdict(list)
+    for order in children:
+        if order.oca_group_id is not None or parent is not None:
+            pairs[order.oca_group_id].append(order)
     rows = []
     for order in ordered:
         kin = oca = ""
         if parent is not None:
             kin = "kin-head" if order is parent else "kin-end" if order is children[-1] else "kin-mid"
-        if paired and order is not parent:
-            oca = "a" if order is children[0] else "b" if order is children[-1] else "m"
+        pair = pairs.get(order.oca_group_id, [])
+        if len(pair) > 1 and order is not parent:
+            oca = "a" if order is pair[0] else "b" if order is pair[-1] else "m"
         rows.append(order_row(order, context, kin=kin, oca=oca))
     return Family(root_id=root, rows=tuple(rows))
 
 
 def _exit_rank(order: OrderRecord) -> int:
-    """Target above stop, as on a price ladder of a long position."""
+    """Target above stop, as on a price ladder of a long position; what ends them at a time below both."""
+    if order.role == Role.TIME_STOP:
+        return 2
     return 1 if order.role == Role.STOP_LOSS or order.order_type in STOP_TYPES else 0
 
 

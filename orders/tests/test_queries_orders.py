@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from orders import queries
-from orders.models import TrailingStop
+from orders.models import OcaGroup, TrailingStop
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import CommandKind, CommandState, terms_to_json
+from orders.rules.terms import CommandKind, CommandState, Role, terms_to_json
 from orders.tests import factories
 from orders.tests.factories import NOW
 from orders.tests.seats import Seats, take_seats
@@ -49,6 +49,22 @@ def test_an_oca_group_is_one_family_and_the_target_stands_above_the_stop(seats: 
     assert family.root_id == stop.pk
     assert [row.pk for row in family.rows] == [target.pk, stop.pk]
     assert [row.oca for row in family.rows] == ["a", "b"]
+
+
+def test_each_pair_of_a_bracket_has_a_bracket_of_its_own(seats: Seats) -> None:
+    entry = seats.order(role=Role.ENTRY.value)
+    pks = {}
+    for pair in ("one", "two"):
+        group = OcaGroup.objects.create(name=pair, oca_type=2)
+        common = {"parent": entry, "oca_group": group, "status": OrderStatus.HELD}
+        pks[pair, "stop"] = seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal(98), **common).pk
+        pks[pair, "target"] = seats.order("SELL", role=Role.TAKE_PROFIT.value, limit_price=Decimal(108), **common).pk
+        if pair == "two":
+            pks[pair, "late"] = seats.order("SELL", "MKT", role=Role.TIME_STOP.value, **common).pk
+    (family,) = queries.order_families(seats.trader)
+    expected = [("one", "target"), ("one", "stop"), ("two", "target"), ("two", "stop"), ("two", "late")]
+    assert [row.pk for row in family.rows] == [entry.pk, *(pks[which] for which in expected)]
+    assert [row.oca for row in family.rows] == ["", "a", "b", "a", "m", "b"]
 
 
 def test_any_member_leads_to_its_family(seats: Seats) -> None:
