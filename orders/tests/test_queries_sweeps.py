@@ -1,4 +1,4 @@
-"""The report of a kill switch or a flattening: read from the orders as they are, over when the broker says so, honest about the rest."""
+"""The reports of kill switches and flattenings: told to whom they concern, over when the broker has said so, honest about the rest."""
 
 from __future__ import annotations
 
