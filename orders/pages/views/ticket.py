@@ -17,7 +17,8 @@ from orders import inquiries
 from orders.models import Account, Contract
 from orders.pages.forms import OCA_TYPES, ON_OPEN, Stamp, TicketForm
 from orders.pages.forms.offers import first_offered, offers_of
-from orders.pages.forms.pairs import MOST_PAIRS, exits_of, name_of
+from orders.pages.forms.own_exits import exits_of
+from orders.pages.forms.pairs import MOST_PAIRS, name_of
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import contract_by_id
 from orders.queries import gateway, tradable_accounts
