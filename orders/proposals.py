@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db.models import Q
+
 from orders.exposure import closing_side
 from orders.grounds import Grounds, seconds
 from orders.models import BrokerCommand, Contract, Execution, OrderRecord
@@ -334,7 +336,8 @@ def count_traffic(grounds: Grounds, asked: Asked, *, exact: bool = False) -> Tra
     of_the_desk = BrokerCommand.objects.filter(created_at__gte=day.start).count() + len(asked.drafts) if not exact else None
     if of_the_desk is not None and of_the_desk < grounds.limits[Rule.ORDER_RATIO_FROM]:
         return Traffic(recent)
-    sent = rows.filter(created_at__gte=day.start, created_at__lte=at, claimed_at__isnull=False)
+    is_meant = Q(claimed_at__isnull=False) | Q(state=CommandState.PENDING.value)
+    sent = rows.filter(is_meant, created_at__gte=day.start, created_at__lte=at)
     messages = sent.filter(order__account=grounds.account).count()
     executions = Execution.objects.filter(account=grounds.account, executed_at__gte=day.start, counts=True).count()
     return Traffic(recent, messages, executions)

@@ -108,7 +108,8 @@ async def test_a_question_never_answered_raises_an_alarm(
 
 
 async def test_a_burst_that_is_cut_leaves_every_order_somewhere_and_none_twice(desk: Desk) -> None:
-    await desk.do(lambda: make_limit("MAX_OPEN_ORDERS", "500", account=desk.account, at=desk.time.now()))
+    for rule in ("MAX_OPEN_ORDERS", "ORDER_RATE", "ORDER_RATIO"):
+        await desk.do(lambda rule=rule: make_limit(rule, "500", account=desk.account, at=desk.time.now()))
     await desk.stop()  # the burst is in the book before the first is sent
     for _ in range(BURST):
         await desk.place(quantity="1", confirm_duplicate=True)

@@ -245,6 +245,7 @@ ROWS: dict[Rule, Row] = {
 ELSEWHERE = {
     Rule.DUPLICATE_SECONDS: "hangs on the order before, and on nothing at the claim",
     Rule.LOSS_STATE_LIFTS: "judges no order",
+    Rule.PREVIEW_DRIFT: "is asked where a preview is redeemed",
 }
 
 

@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from orders import intake, replay
-from orders.models import Account, AccountAccess, Event, Feed, Incident, Limit, OrderRecord
+from orders.models import Account, AccountAccess, Event, Feed, Incident, InstrumentRule, Limit, OrderRecord
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import CommissionReported, Meaning, PositionReported
 from orders.rules.terms import BookKind
@@ -63,8 +63,9 @@ def pages(desk: Desk) -> list[str]:
     """Every page of the administration of this app and of users."""
     order = OrderRecord.objects.order_by("pk").first()
     assert order is not None
-    lists = [f"orders/{name}/" for name in (*RECORDS, "account", "accountaccess", "limit")]
+    lists = [f"orders/{name}/" for name in (*RECORDS, "account", "accountaccess", "limit", "instrumentrule")]
     forms = [f"orders/orderrecord/{order.pk}/change/", f"orders/account/{desk.account.pk}/change/", "orders/limit/add/"]
+    forms.append("orders/instrumentrule/add/")
     return ["", *lists, *forms, "orders/accountaccess/add/", "auth/user/", "auth/user/add/", f"auth/user/{User.objects.get().pk}/change/"]
 
 
@@ -342,3 +343,28 @@ def test_the_books_lock_is_taken_first_outside_of_any_test_transaction(root: Any
     password = "correct horse battery staple 9"
     saved(client, "auth/user/add/", {"username": "second", "password1": password, "password2": password, "usable_password": "true"})
     saved(client, f"auth/user/{trader.pk}/password/", {"password1": password, "password2": password, "usable_password": "true"})
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        ({"symbol": " aapl "}, ""),
+        ({"sec_type": "opt"}, ""),
+        ({}, "symbol"),
+        ({"symbol": "AAPL", "scope": "user"}, "user"),
+        ({"symbol": "AAPL", "kind": "perhaps"}, "kind"),
+    ],
+)
+def test_an_instrument_is_allowed_or_restricted_for_somebody(desk: Desk, admin: Client, data: dict[str, str], wrong: str) -> None:
+    sent = {"kind": "restricted", "scope": "desk", "account": "", "user": "", "symbol": "", "sec_type": "", "note": "", **data}
+    with new_events() as events:
+        response = admin.post("/admin/orders/instrumentrule/add/", sent)
+    if wrong:
+        assert wrong in response.context["adminform"].form.errors and events == []
+        return
+    row = InstrumentRule.objects.get()
+    assert (row.symbol, row.sec_type) == (data.get("symbol", "").strip().upper(), data.get("sec_type", "").upper())
+    with new_events() as later:
+        saved(admin, f"orders/instrumentrule/{row.pk}/change/", {**sent, "note": "watch list"})
+        saved(admin, f"orders/instrumentrule/{row.pk}/delete/", {"post": "yes"})
+    assert [event.kind for event in (*events, *later)] == ["instrument_rule.set", "instrument_rule.set", "instrument_rule.removed"]

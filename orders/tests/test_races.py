@@ -27,7 +27,7 @@ from orders.rules.commands import PlaceOrder, Unit
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.terms import CommandKind, CommandState, GatewayState, Side
 from orders.tests.desk_of_one import CLIENT, Desk, Wire
-from orders.tests.factories import NOW, a_key, make_book, make_limit, make_trader
+from orders.tests.factories import NOW, a_key, make_book, make_limit, make_trader, make_values
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,6 +97,46 @@ def test_two_users_together_do_not_get_beyond_the_accounts_limit() -> None:
     accepted = [answer for answer in answers if isinstance(answer, OrderRecord)]
     assert Counter(getattr(answer, "code", "accepted") for answer in answers) == {"accepted": 20, "MAX_POSITION": 30}
     assert sum(order.quantity for order in accepted) == 200
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"), [("GROSS_EXPOSURE", "2"), ("NET_EXPOSURE", "2"), ("NAME_EXPOSURE", "2"), ("BUYING_POWER", "0.5")]
+)
+def test_two_users_do_not_both_get_the_last_of_a_limit(rule: str, limit: str) -> None:
+    """Twenty thousand in all are allowed, by net liquidation or by buying power; each order is for a thousand."""
+    desk = Desk()
+    make_values(desk.account, net="10000", power="40000")
+    other = OrderManager(make_trader(desk.account), clock=lambda: NOW)
+    for other_rule in ("MAX_OPEN_ORDERS", "GROSS_EXPOSURE", "NET_EXPOSURE", "NAME_EXPOSURE"):
+        make_limit(other_rule, "100", account=desk.account)
+    make_limit(rule, limit, account=desk.account)
+    managers = [desk.manager, other] * 15
+
+    def buy(manager: OrderManager) -> OrderRecord:
+        return manager.place_limit_order(desk.account, desk.contract, Side.BUY, D(10), D("100.00"), key=a_key(), confirm_duplicate=True)
+
+    answers = at_once([lambda manager=manager: buy(manager) for manager in managers])
+    assert Counter(getattr(answer, "code", "accepted") for answer in answers) == {"accepted": 20, rule: 10}
+
+
+def test_nothing_is_sent_after_a_limit_was_lowered() -> None:
+    """One thread claims, another lowers the limit in between: the order of the events says what each claim had to keep to."""
+    wire = Wire()
+    make_limit("MAX_OPEN_ORDERS", "100")
+    orders = [wire.buy("100", D("90") + n) for n in range(9)] + [wire.buy("60", D("80") + n) for n in range(9)]
+    make_limit("MAX_QUANTITY", "100", account=wire.account)
+
+    def work() -> None:
+        while wire.claim(room=2):
+            pass
+
+    assert in_threads([work, lambda: make_limit("MAX_QUANTITY", "60", account=wire.account) and None]) == [None, None]
+    lowered = Event.objects.filter(kind="limit.set").latest("seq").seq
+    claimed = Event.objects.filter(kind="order.claimed").select_related("order")
+    assert all(event.order is not None and (event.seq < lowered or event.order.quantity == 60) for event in claimed)
+    left = OrderRecord.objects.exclude(pk__in=[event.order_id for event in claimed])
+    assert {order.status_code for order in left} <= {"MAX_QUANTITY"}
+    assert left.count() + claimed.count() == len(orders)
 
 
 def test_twenty_cancels_at_once_are_one() -> None:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
+from orders import inquiries
 from orders.models import Contract, Inquiry
 from orders.pages.views.contracts import Match, ask_broker, contract_by_parts, contract_by_symbol
 from orders.queries.quotes import quote_of
@@ -123,6 +124,7 @@ def _options(request: HttpRequest, symbol: str) -> Picked:
     found = contract_by_symbol(request, symbol)
     if found.contract is None:
         return Picked(problem=found.problem, matches=found.matches)
+    inquiries.watch_ticket(request.user, found.contract, timezone.now())  # so that by the time of the strikes its price is known
     told, problem = ask_broker(request, Inquiry.Kind.CHAIN, {"con_id": found.contract.con_id})
     if problem:
         return Picked(problem=problem, underlying=found.contract)

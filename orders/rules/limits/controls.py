@@ -60,8 +60,8 @@ CONTROLS: tuple[Control, ...] = (
     Control(Rule.MAX_SPREAD, price.spread, spares=True, now=True),
     Control(Rule.SELF_CROSS, standing.self_cross),
     Control(Rule.TRADING_HOURS, price.trading_hours, spares=True),
-    Control(Rule.ORDER_RATE, flow.order_rate),
-    Control(Rule.ORDER_RATIO, flow.order_ratio),
+    Control(Rule.ORDER_RATE, flow.order_rate, stands=True),
+    Control(Rule.ORDER_RATIO, flow.order_ratio, stands=True),
 )
 
 
