@@ -238,7 +238,7 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     seen = visible_accounts(user)
     flagged = OrderRecord.objects.filter(Q(needs_attention=True) | Q(status=OrderStatus.UNKNOWN.value), account__in=seen)
     unknown = Q(status=OrderStatus.UNKNOWN.value)
-    rows = flagged.select_related("account", "contract").order_by("-id")
+    rows = flagged.select_related("account", "contract", "trailing").order_by("-id")
     orders = [*rows.filter(unknown)[:MOST], *rows.exclude(unknown)[:MOST]]
     shown = Q(account__in=seen) | Q(order__account__in=seen)
     if user.is_superuser:
