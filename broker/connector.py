@@ -255,11 +255,11 @@ class IBKRConnector:
         return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() <= LARGEST_BACKLOG
 
     def place_market_order(self, unit: Unit) -> None:
-        """Writes an order that may execute at once (MKT, LMT), with the children of its bracket if it has any."""
+        """Writes an order that waits for no price (MKT, LMT, at the open or the close), with the children of its bracket if it has any."""
         self._send(unit)
 
     def place_stop_order(self, unit: Unit) -> None:
-        """Writes an order that waits for its stop price (STP, STP LMT)."""
+        """Writes an order that waits for a price: stops, touched orders, trailing stops."""
         self._send(unit)
 
     def place_oca_group(self, unit: Unit) -> None:
@@ -291,7 +291,8 @@ class IBKRConnector:
             return self.modify_order
         if first.oca_group and not first.parent_ib_order_id:
             return self.place_oca_group
-        return self.place_stop_order if first.terms.order_type.has_trigger else self.place_market_order
+        waits = first.terms.order_type.has_trigger or first.terms.order_type.trails
+        return self.place_stop_order if waits else self.place_market_order
 
     def _send(self, unit: Unit) -> None:
         """The one writer. Everything that can fail is done before the first byte; then the frames go out in one burst."""

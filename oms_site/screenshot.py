@@ -44,6 +44,19 @@ TROUBLE = (
     "quote AMD 158.00 158.10 900 900",
     "place mobile DU1000417 SPY SELL 20 limit=700",
 )
+# What happened before the risk page is photographed: round trips, an order that a limit refuses, limits that were set.
+RISKS = (
+    "desk buy KO 100",
+    "quote KO 60.90 60.92 900 900",
+    "desk sell KO 100",
+    "desk buy KO 100",
+    "quote KO 60.60 60.62 900 900",
+    "desk sell KO 100",
+    "refused desk buy NVDA 20000 --limit 190",
+    "refused desk buy AMD 3000 --limit 161",
+    "limit NAME_EXPOSURE 0.2 Concentration: at most a fifth in one name",
+    "limit MAX_QUANTITY 2000 Thin books this week",
+)
 RECOVERED = "select count(*) from orders_certificate where matched > 0 and fills_recovered > 0 and external_seen > 0"
 BREAKS = "select count(*) from orders_incident where kind = 'position_differs' and closed_at is null"
 PICTURED = (("desk", 1440, 900, "light"), ("desk-dark", 1440, 900, "dark"), ("desk-phone", 390, 844, "light"))
@@ -63,6 +76,8 @@ def main() -> int:
             _tell(desk, browser, STORY)
             for name, width, height, scheme in PICTURED:
                 _photograph(desk, browser, PICTURES / f"{name}.png", width, height, scheme)
+            _tell(desk, browser, RISKS)
+            _photograph_risk(desk, browser, PICTURES / "risk.png", 1440, 1000, "light")
             _tell(desk, browser, TROUBLE)
             _photograph_recovery(desk, browser, PICTURES / "recovery.png")
             browser.close()
@@ -79,11 +94,13 @@ def _tell(desk: Desk, browser: Browser, story: tuple[str, ...]) -> None:
             wait_until(lambda: desk.query(BREAKS)[0][0], "the shares that nothing explains are a break", seconds=120)
         elif line == "lost":
             wait_until(lambda: desk.query("select state from orders_gateway") == [("DOWN",)], "the link is down")
-        elif line.startswith("desk "):
-            words = line.split()[1:]
+        elif line.startswith("limit "):
+            _limit(desk, browser, *line.split(" ", 3)[1:])
+        elif line.startswith(("desk ", "refused desk ")):
+            words = line.removeprefix("refused ").split()[1:]
             done = manage(desk.data, "desk", words[0], *words[1:], "--user", "trader1", "--account", ACCOUNT)
-            if done.returncode:
-                raise SystemExit(f"{line}: {done.stderr}")
+            if bool(done.returncode) != line.startswith("refused"):
+                raise SystemExit(f"{line}: {done.stderr or done.stdout}")
         else:
             answer = desk.control(line)
             if not answer.startswith("ok"):
@@ -100,12 +117,24 @@ def _watch(desk: Desk, browser: Browser) -> None:
     page.context.close()
 
 
-def _signed_in(desk: Desk, browser: Browser, width: int, height: int, scheme: str) -> Page:
+def _limit(desk: Desk, browser: Browser, rule: str, value: str, note: str) -> None:
+    """An administrator sets a limit of the account."""
+    page = _signed_in(desk, browser, 1440, 900, "light", "admin")
+    page.goto(f"{desk.url}/risk/?account={ACCOUNT}")
+    page.locator(f"#set-{rule}").click()
+    page.fill("dialog [name=value]", value)
+    page.fill("dialog [name=note]", note)
+    page.get_by_role("button", name="Set it").click()
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    page.context.close()
+
+
+def _signed_in(desk: Desk, browser: Browser, width: int, height: int, scheme: str, user: str = "trader1") -> Page:
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-US", device_scale_factor=1)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{desk.url}/login/")
-    page.fill("input[name=username]", "trader1")
-    page.fill("input[name=password]", desk.password("trader1"))
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", desk.password(user))
     page.press("input[name=password]", "Enter")
     page.wait_for_url(lambda url: "/login/" not in url)
     return page
@@ -125,6 +154,21 @@ def _photograph(desk: Desk, browser: Browser, path: Path, width: int, height: in
         page.locator("#ticket-form [name=bracket]").check()
     expect(page.locator("#orders-rows > tbody").first).to_be_visible()
     page.screenshot(path=path)
+    page.context.close()
+
+
+def _photograph_risk(desk: Desk, browser: Browser, path: Path, width: int, height: int, scheme: str) -> None:
+    """What is used of the limits, and a size worked out."""
+    page = _signed_in(desk, browser, width, height, scheme)
+    page.goto(f"{desk.url}/risk/?account={ACCOUNT}")
+    page.fill("#size-form [name=symbol]", "NVDA")
+    page.fill("#size-form [name=entry]", "190")
+    page.fill("#size-form [name=stop]", "186.20")
+    page.fill("#size-form [name=value]", "0.5")
+    page.get_by_role("button", name="Work it out").click()
+    expect(page.locator("#risk-size dl")).to_be_visible()
+    page.evaluate("document.activeElement.blur()")
+    page.screenshot(path=path, full_page=width < 720)
     page.context.close()
 
 

@@ -232,6 +232,16 @@ class Grounds:
             found = found.plus(line, thing.symbol, same_name=thing.symbol == symbol)
         return found
 
+    def lines(self) -> list[tuple[Thing, Line]]:
+        """Every contract of the account that is held or worked in, with what it may become."""
+        sides: dict[tuple[int, Side], list[Open]] = {}
+        for order in self.open:
+            if order.account == self.account.pk:
+                sides.setdefault((order.contract, order.side), []).append(order)
+        keys = sorted({*self.held, *(contract for contract, _ in sides)})
+        told = ((key, self.things[key], [sides.get((key, side), []) for side in (Side.BUY, Side.SELL)]) for key in keys)
+        return [(thing, self._line(thing, *self.held.get(key, FLAT), *of_sides)) for key, thing, of_sides in told]
+
     def _line(self, thing: Thing, held: Decimal, cost: Decimal, buys: list[Open], sells: list[Open]) -> Line:
         price = thing.market.price if thing.market else None
         if price is None:  # never quoted: what was paid for it, and what the orders say themselves, are all there is to go by

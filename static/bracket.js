@@ -8,10 +8,18 @@
   const HUNDRED = 100n * ONE, MOST = 5;
   const abs = (number) => (number < 0n ? -number : number);
   const part = (form, number, name) => field(form, `pair_${number}_${name}`);
-  const NAMES = ["quantity", "target", "target_unit", "target_price", "stop_kind", "stop", "stop_unit", "stop_price", "stop_offset", "time_stop"];
+  const NAMES = ["typed", "quantity", "target", "target_unit", "target_price", "stop_kind", "stop", "stop_unit", "stop_price", "stop_offset", "time_stop"];
   const count = (form) => Math.min(Math.max(Number(value(form, "pair_count")) || 1, 1), MOST);
   const numbers = (form) => Array.from({ length: count(form) }, (_, n) => n + 1);
   const isOn = (form) => { const box = field(form, "bracket"); return Boolean(box?.checked && !box.disabled); };
+
+  /* Which inputs of a pair a person typed stands in the form itself, so that a ticket that comes back knows it still. */
+  const led = (form, number, name) => part(form, number, "typed").value.split(" ").includes(name);
+
+  function lead(form, number, name, on) {
+    const others = part(form, number, "typed").value.split(" ").filter((one) => one && one !== name);
+    part(form, number, "typed").value = [...others, ...(on ? [name] : [])].join(" ");
+  }
 
   /* --- Distances ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -38,9 +46,7 @@
     if (basis.from === null || !basis.steps.length) return units(price.value);
     const away = reach(units(distance.value), unit, basis.from, basis.tick, risk);
     const found = away === null ? null : onTick(basis.steps, basis.from + way * away);
-    // A ticket that came back: what does not follow from its distance was typed.
-    price.dataset.typed ??= price.value && units(price.value) !== found ? "1" : "";
-    const typed = price.dataset.typed ? units(price.value) : null;
+    const typed = led(form, number, name) ? units(price.value) : null;
     if (typed !== null) {
       if (document.activeElement !== distance) distance.value = spelled(way * (typed - basis.from), unit, basis.from, basis.tick, risk);
       return typed;
@@ -83,15 +89,12 @@
     return n === parts - 1 ? left - each * BigInt(parts - 1) : each;
   }
 
-  const isEqual = (inputs, n, total, step) => total !== null && units(inputs[n].value) === equal(total, inputs.length, n, step);
-
   /* Parts that nobody typed are equal, in whole steps, and the last of them takes the rest; as the server divides. */
   function divide(form) {
     const total = units(value(form, "quantity")), step = units(form.dataset.sizeIncrement || "1") || ONE;
     const inputs = numbers(form).map((number) => part(form, number, "quantity"));
-    if (inputs.length === 1) { inputs[0].value = ""; inputs[0].dataset.typed = ""; }
-    inputs.forEach((input, n) => { input.dataset.typed ??= input.value && !isEqual(inputs, n, total, step) ? "1" : ""; });
-    const open = inputs.filter((input) => !input.dataset.typed), given = inputs.filter((input) => input.dataset.typed);
+    if (inputs.length === 1) { inputs[0].value = ""; lead(form, 1, "quantity", false); }
+    const [open, given] = [false, true].map((is) => inputs.filter((_, n) => led(form, n + 1, "quantity") === is));
     const left = total === null ? null : total - given.reduce((sum, input) => sum + (units(input.value) ?? 0n), 0n);
     if (left !== null && inputs.length > 1) {
       open.forEach((input, n) => {
@@ -169,14 +172,15 @@
   /* --- Acts ---------------------------------------------------------------------------------------------------------------------------- */
 
   function typed(input, kind) {
-    const led = input.form.querySelector(`[data-price-input="${input.id}"]`) ? input : document.getElementById(input.dataset.priceInput);
-    if (led) led.dataset.typed = led === input ? "1" : "";
+    const price = input.form.querySelector(`[data-price-input="${input.id}"]`) ? input : document.getElementById(input.dataset.priceInput);
+    if (price) price.dataset.typed = price === input ? "1" : "";
     const found = /^pair_(\d)_(\w+)$/.exec(input.name);
     if (!found || kind !== "input") return;
-    const [, number, name] = found;
-    if (name === "quantity" || name.endsWith("_price")) input.dataset.typed = input.value.trim() ? "1" : "";
-    else if (name === "target" || name === "stop") part(input.form, number, `${name}_price`).dataset.typed = "";
-    else if (name === "stop_kind" && input.value === "TRAIL") part(input.form, number, "stop_price").value = "";
+    const [, number, name] = found, form = input.form;
+    if (name === "quantity") lead(form, number, name, Boolean(input.value.trim()));
+    else if (name.endsWith("_price")) lead(form, number, name.replace("_price", ""), Boolean(input.value.trim()));
+    else if (name === "target" || name === "stop") lead(form, number, name, false);
+    else if (name === "stop_kind") { lead(form, number, "stop", false); part(form, number, "stop_price").value = ""; }
   }
 
   function show(form, pairs) {
@@ -187,18 +191,14 @@
   }
 
   function copy(form, from, to) {
-    for (const name of NAMES) {
-      const source = part(form, from, name), aim = part(form, to, name);
-      aim.value = source.value;
-      aim.dataset.typed = source.dataset.typed || "";
-    }
+    for (const name of NAMES) part(form, to, name).value = part(form, from, name).value;
   }
 
   function add(form) {
     const pairs = count(form) + 1;
     if (pairs > MOST) return;
     copy(form, pairs - 1, pairs);
-    for (const name of ["quantity", "target_price", "stop_price"]) { part(form, pairs, name).value = ""; part(form, pairs, name).dataset.typed = ""; }
+    for (const name of ["typed", "quantity", "target_price", "stop_price"]) part(form, pairs, name).value = "";
     show(form, pairs);
     window.Deskbook.renew(form);
     part(form, pairs, "target").focus();
@@ -206,7 +206,7 @@
 
   function remove(form, number) {
     for (let next = number; next < count(form); next += 1) copy(form, next + 1, next);
-    part(form, count(form), "quantity").dataset.typed = "";
+    part(form, count(form), "typed").value = "";
     show(form, count(form) - 1);
     window.Deskbook.renew(form);
     form.querySelector("[data-add-pair]").focus();

@@ -24,7 +24,7 @@
       row.classList.toggle("is-changed", differs);
       const place = row.querySelector("[data-delta]");
       place.textContent = differs && input.inputMode === "decimal" ? delta(row.dataset.name, old, now) : "";
-      if (differs) changed.push(`${row.dataset.name} ${row.querySelector(".old").textContent} → ${now.replace("T", " ") || "–"}`);
+      if (differs) changed.push(`${row.dataset.name} ${row.querySelector(".old").textContent} → ${(input.type === "datetime-local" ? now.replace("T", " ") : now) || "–"}`);
     }
     const words = form.querySelector("[data-change-sentence]"), button = words?.closest("button");
     if (!button) return;

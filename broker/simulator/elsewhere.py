@@ -75,6 +75,7 @@ def _settle(exchange: Exchange, order: BookedOrder, more: Decimal, now: datetime
         order.status, order.completed_status, order.completed_at = "Submitted", "", None
         order.rested = True  # it comes back behind the market: what it gets from here on, it gets at its own limit
         exchange.book.open[order.key] = order
+        exchange._go_live(order, now)
     return []
 
 

@@ -86,6 +86,8 @@ class OrderFlow(Admission):
     def _accept(self, order: BookedOrder, now: datetime) -> list[Event]:
         order.transmitted = True
         order.held_for_parent = self._is_held_by_parent(order)
+        if order.live_from is not None and order.live_from <= now:  # it came while the order was not transmitted yet
+            order.live_from = None
         if not order.held_for_parent and order.live_from is None:
             self._go_live(order, now)
         warning = ignored_attribute(order.request, self.instruments[order.request.con_id])

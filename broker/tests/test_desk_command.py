@@ -149,9 +149,9 @@ def test_words_that_contradict_each_other_are_refused(desk: Desk) -> None:
 def test_a_bracket_goes_out_whole(desk: Desk) -> None:
     quote(desk, "MSFT")
     said = done(say("bracket", "buy", "MSFT", "10", "--limit", "99", "--target", "110", "--stop", "95"))
-    entry, target, stop = (row[0] for row in said.rows)
-    told = [exchange_order(desk, name) for name in (entry, target, stop)]
-    assert [one["order_type"] for one in told] == ["LMT", "LMT", "STP"]
+    entry, stop, target = (row[0] for row in said.rows)  # what protects goes first
+    told = [exchange_order(desk, name) for name in (entry, stop, target)]
+    assert [one["order_type"] for one in told] == ["LMT", "STP", "LMT"]
     assert told[1]["parent_id"] == told[2]["parent_id"] == told[0]["order_id"]
     done(say("cancel", entry))
     statuses = wait_until(

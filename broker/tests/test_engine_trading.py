@@ -140,6 +140,8 @@ async def test_a_burst_goes_out_at_the_pace_the_gateway_takes_and_cancels_go_fir
     await desk.order_is(first, "WORKING")
     shares = (("MSFT", 272093), ("NVDA", 4815747), ("AMZN", 3691937), ("META", 107113386), ("KO", 8894), ("XOM", 13977))
     contracts = [await desk.do(make_contract, symbol, con_id=con_id) for symbol, con_id in shares]
+    for rule in ("ORDER_RATE", "ORDER_RATIO"):  # the pacer is looked at, not the pace that a user may keep
+        await desk.do(make_limit, rule, "1000")
     desk.engine.situation.break_off("test", "while the burst gathers")
     for rule in ("ORDER_RATE", "ORDER_RATIO"):
         await desk.do(lambda rule=rule: make_limit(rule, "500", account=desk.account, at=desk.time.now()))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal as D
 from random import Random
 from typing import Any
@@ -21,7 +22,8 @@ from oms_site.simulation.world import ACCOUNTS, World
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
 from orders.models import Account, Contract, Gateway, OrderRecord
-from orders.rules.terms import BookKind, GatewayState, Side
+from orders.rules.terms import BookKind, GatewayState, OcaType, OrderTerms, OrderType, Side
+from orders.rules.tickets import BracketTicket, ExitPair
 from orders.tests.factories import grant, make_account, make_book, make_contract, make_quote, make_user
 
 SYMBOLS = {"AAPL": 265598, "MSFT": 272093}
@@ -37,7 +39,7 @@ def fill_book() -> None:
     for code in ACCOUNTS:
         grant(user, make_account(code, at=BEGINNING), at=BEGINNING)
     for symbol, con_id in SYMBOLS.items():
-        make_contract(symbol, con_id=con_id)
+        make_contract(symbol, con_id=con_id, order_types=[])
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Trader:
     async def _act(self) -> None:
         wishes = (
             (self._market, 3), (self._limit, 3), (self._bracket, 3), (self._protect, 2), (self._modify, 3), (self._cancel, 3),
-            (self._close, 2), (self._cancel_all, 0.3),
+            (self._close, 2), (self._cancel_all, 0.3), (self._scale_out, 3), (self._exits, 2), (self._reshape, 2),
         )  # fmt: skip
         wish = self._rng.choices([wish for wish, _ in wishes], [weight for _, weight in wishes])[0]
         request = wish()
@@ -124,6 +126,54 @@ class Trader:
     def _protect(self) -> Any:
         held = self._held()
         return held and ("place_oca_group", held[1], held, {})
+
+    def _scale_out(self) -> Any:
+        """A bracket of one to three pairs: any entry, any type of group, trails where IB attaches them, time stops where they can count."""
+        account, contract = self._where()
+        order_type = self._rng.choice([OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT])
+        price = self._price(contract, self._rng.choice([0.002, -0.004]) if order_type is OrderType.LIMIT else 0.003)
+        prices = {"limit_price": price} if order_type.has_limit else {}
+        prices |= {"stop_price": price} if order_type.has_trigger else {}
+        count = self._rng.choice([1, 2, 3])
+        pairs = [self._pair(price, trails=order_type.has_limit, in_time=order_type is OrderType.MARKET) for _ in range(count)]
+        entry = OrderTerms(Side.BUY, order_type, sum((pair.quantity for pair in pairs), D(0)), **prices)
+        ticket = BracketTicket(entry, tuple(pairs), oca_type=self._rng.choice(list(OcaType)))
+        return "place_bracket_ticket", contract, (account, contract, ticket), {"confirm_duplicate": True}
+
+    def _pair(self, price: D, *, trails: bool, in_time: bool, sign: int = 1) -> ExitPair:
+        away = D(self._rng.choice(["0.006", "0.010", "0.015"])) * sign
+        target, stop = (price * (1 + away)).quantize(D("0.01")), (price * (1 - away)).quantize(D("0.01"))
+        pair = ExitPair(self._quantity(), target_price=target, stop_price=stop)
+        kind = self._rng.choice(["both", "both", "stop", "target", "trail", "time"])
+        if kind == "stop":
+            return replace(pair, target_price=None)
+        if kind == "target":
+            return replace(pair, stop_price=None)
+        if kind == "trail" and trails:
+            return replace(pair, stop_price=None, trail_percent=D(1))
+        if kind == "time" and in_time:
+            return replace(pair, time_stop=timedelta(seconds=self._rng.choice([5, 20, 60])))
+        return pair
+
+    def _exits(self) -> Any:
+        """One or two pairs on what is held; more than is free is refused."""
+        held = self._held()
+        if held is None:
+            return None
+        account, contract = held
+        position = next((one for one in self._manager.get_positions(account) if one.contract_id == contract.pk), None)
+        sign = -1 if position is not None and position.quantity < 0 else 1
+        count = self._rng.choice([1, 2])
+        pairs = [self._pair(self._price(contract), trails=True, in_time=True, sign=sign) for _ in range(count)]
+        return "place_exits", contract, (account, contract, pairs), {"oca_type": self._rng.choice(list(OcaType))}
+
+    def _reshape(self) -> Any:
+        """Moves the legs of a bracket together, or resizes its entry."""
+        order = self._open()
+        if order is None:
+            return None
+        change = {"move_ticks": D(self._rng.choice([-5, 5]))} if self._rng.random() < 0.7 else {"quantity": self._quantity()}
+        return "modify_bracket", order.contract, (order,), change
 
     def _close(self) -> Any:
         held = self._held()

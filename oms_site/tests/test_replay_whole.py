@@ -22,7 +22,8 @@ from oms_site.tests.desk import Desk, copied_data, wait_until
 from oms_site.tests.inside import Said, inside, say
 from oms_site.tests.pages import form_of
 from orders import replay
-from orders.models import AccountAccess, Book, Event, Feed, Incident, Limit, OrderRecord, Position
+from orders.manager import OrderManager
+from orders.models import AccountAccess, Book, Event, ExitTemplate, Feed, Incident, InstrumentRule, Limit, OrderRecord, Position
 from orders.rules.terms import OPEN_COMMANDS
 
 pytestmark = pytest.mark.xdist_group("replay whole")
@@ -56,6 +57,7 @@ def a_day(desk: Desk) -> None:
     desk.control("reject-next 201 'Order rejected - reason:Margin'")
     assert say("buy", "AMD", "6", "--limit", "90").code == 1  # refused by the broker
     administered(desk)
+    own_exits()
     assert say("buy", "AMD", "50", "--limit", "90").code == 1  # by the new limit
     done("buy", "AMD", "9", "--limit", "90", user="trader2")
     asyncio.run(another_client(desk))
@@ -97,9 +99,22 @@ def administered(desk: Desk) -> None:
     path = f"/admin/orders/limit/{added.pk}/change/"
     admin.post(path, **form_of(admin.get(path).text, "limit_form") | {"value": "40"})
     access = form_of(admin.get("/admin/orders/accountaccess/add/").text, "accountaccess_form")
+    rule = form_of(admin.get("/admin/orders/instrumentrule/add/").text, "instrumentrule_form")
+    admin.post(
+        "/admin/orders/instrumentrule/add/",
+        **rule | {"kind": "restricted", "scope": "account", "account": str(account.pk), "symbol": "TSLA"},
+    )
+    assert InstrumentRule.objects.filter(account=account, symbol="TSLA").exists()
     user = AccountAccess.objects.get(account__code=OTHER, user__username="trader2").user
     admin.post("/admin/orders/accountaccess/add/", **access | {"user": str(user.pk), "account": str(account.pk), "level": "view"})
     assert AccountAccess.objects.filter(user=user, account=account, level="view").exists()
+
+
+def own_exits() -> None:
+    """From a shell beside the desk: trader1 has exits of his own."""
+    trader = AccountAccess.objects.filter(user__username="trader1").select_related("user")[0].user
+    OrderManager(trader).set_exit_template("AAPL", key="own exits", stop_loss=Decimal("0.03"))
+    assert ExitTemplate.objects.filter(user=trader, symbol="AAPL").exists()
 
 
 async def another_client(desk: Desk) -> None:

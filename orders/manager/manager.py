@@ -19,6 +19,7 @@ from orders.book import OpenBook, book
 from orders.exposure import OPEN_STATUSES
 from orders.manager import asked, changing, incidents, placing, repairing, resending, reshaping, templates, tending
 from orders.manager.asked import Changes, Options
+from orders.manager.limiting import LimitVerbs
 from orders.manager.placing import Exits, OcaExit, Placing
 from orders.manager.stopping import StoppingVerbs
 from orders.manager.submissions import Answer, submit
@@ -34,7 +35,7 @@ from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_
 Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
 
 
-class OrderManager(StoppingVerbs):
+class OrderManager(StoppingVerbs, LimitVerbs):
     """What `actor` asks of the desk. Each changing verb takes a `key`: the same key and request get the stored answer, never a new order.
 
     Verbs raise `orders.errors.Refused` with a coded reason. Quantities are in units, prices in the contract's currency per unit; numbers

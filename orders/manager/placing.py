@@ -21,6 +21,7 @@ from orders.exposure import closing_side, position_of, unprotected
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, Contract, OcaGroup, OrderRecord, Position
 from orders.models.book import Source
+from orders.rules.hours import hours_at
 from orders.rules.limits import Breach
 from orders.rules.pricing import kept, stop_and_target
 from orders.rules.terms import CommandKind, OcaType, OrderTerms, Role, Side, TimeInForce, plain, term_columns
@@ -67,7 +68,7 @@ class Placing:
 def drafted(b: OpenBook, placing: Placing, request: OrderTerms | BracketTicket) -> list[Draft]:
     """The orders of a request, weighed nowhere and written nowhere. Raises `TicketError`."""
     if isinstance(request, BracketTicket):
-        return draft_orders(b, placing, bracket_members(request, b.now))
+        return draft_orders(b, placing, bracket_members(request, placing.contract, b.now))
     check_terms(request, b.now)
     return draft_orders(b, placing, [Member(request, Role.SINGLE)])
 
@@ -92,12 +93,13 @@ def place_single(b: OpenBook, placing: Placing, terms: OrderTerms) -> list[Order
 
 def place_bracket(b: OpenBook, placing: Placing, ticket: BracketTicket) -> list[OrderRecord]:
     """The entry, then of each pair what protects first: all exits are children of the entry (parentId), held until it fills."""
-    return place_unit(b, placing, bracket_members(ticket, b.now), oca_type=ticket.oca_type)
+    return place_unit(b, placing, bracket_members(ticket, placing.contract, b.now), oca_type=ticket.oca_type)
 
 
-def bracket_members(ticket: BracketTicket, now: datetime) -> list[Member]:
+def bracket_members(ticket: BracketTicket, contract: Contract, now: datetime) -> list[Member]:
     """The orders of a bracket. Raises `TicketError`."""
     check_bracket(ticket, now)
+    _entry_fills_now(ticket, contract, now)
     exits = exit_members(
         ticket.pairs,
         ticket.entry.side.opposite,
@@ -107,6 +109,15 @@ def bracket_members(ticket: BracketTicket, now: datetime) -> list[Member]:
         are_children=True,
     )
     return [Member(ticket.entry, Role.ENTRY), *exits]
+
+
+def _entry_fills_now(ticket: BracketTicket, contract: Contract, now: datetime) -> None:
+    """A time stop counts from the sending. While the market is closed its entry would wait, and the time run out before it fills."""
+    hours = hours_at(contract.liquid_hours, contract.time_zone, now)
+    number = next((number for number, pair in enumerate(ticket.pairs, 1) if pair.time_stop is not None), None)
+    if number is not None and hours is not None and not hours.is_open:
+        words = "counts from the sending, and the market is closed; put it on the position once the entry has filled"
+        raise TicketError(pair_field(number, "time_stop"), words)
 
 
 def exit_members(

@@ -7,6 +7,7 @@ transaction, so that the two never count together; and the new one goes through 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,8 @@ from orders.manager.closing import CLOSERS
 from orders.manager.placing import Member, Placing, check_unit, draft_orders, write_unit
 from orders.models import BrokerCommand, OrderRecord
 from orders.rules.lifecycle import NOT_AT_THE_BROKER, OrderStatus
-from orders.rules.terms import EXITS, CommandKind, OcaType, Role, Side
+from orders.rules.offering import check_terms
+from orders.rules.terms import EXITS, CommandKind, OcaType, OrderTerms, Role, Side
 
 
 def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[OrderRecord]:
@@ -34,7 +36,7 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
     unit = lost_unit(order)
     if any(member.good_after is not None and member.good_after <= b.now for member in unit):
         raise Refused("TIME_PASSED", "It, or an exit of it, was to go live at a time that has passed. Close it, and place it anew.")
-    lost_terms = [replace(member.terms, quantity=member.remaining_quantity) for member in unit]
+    lost_terms = [as_of_now(replace(member.terms, quantity=member.remaining_quantity), b.now) for member in unit]
     for member in unit:
         tending.conclude_cancelled(b, user, member, f"{reason.strip()} Sent again.")
     if unit[0].role in (Role.CLOSE, Role.LIQUIDATION):
@@ -53,6 +55,14 @@ def send_again(b: OpenBook, user: Any, order: OrderRecord, reason: str) -> list[
         draft.order.resend_of = member
     check_unit(b, placing, drafts)
     return write_unit(b, placing, drafts, oca_type=_oca_type(unit), **_rule(unit))
+
+
+def as_of_now(terms: OrderTerms, now: datetime) -> OrderTerms:
+    """The terms, whole where the rest is no more than was shown of it. Raises `TicketError` where the order's end has passed."""
+    if terms.display_size is not None and terms.display_size >= terms.quantity:
+        terms = replace(terms, display_size=None)
+    check_terms(terms, now)
+    return terms
 
 
 def lost_unit(order: OrderRecord) -> list[OrderRecord]:

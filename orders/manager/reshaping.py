@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -42,22 +43,28 @@ def reshape(b: OpenBook, user: Any, order: OrderRecord, wanted: Wanted) -> list[
     say of which leg), or `TicketError`.
     """
     refuse(checks.permission(b, user, order.account))
-    legs = family.members(order)
-    asked = _asked(legs, wanted)
-    drafts = [draft for leg in legs if leg.pk in asked and (draft := _draft(b, leg, asked[leg.pk])).terms != leg.terms]
-    if not drafts:
-        raise Refused("NOTHING_CHANGES", "The orders have these terms already.")
-    family.keep_whole(drafts)
+    drafts = plan(order, wanted, b.now)
     found = checks.breaches(b, drafts, user)
     refuse(found[0] if found else None)
     commands = [changing.ask_for(b, user, draft) for draft in drafts]
     return [command for command in commands if command is not None]
 
 
-def _draft(b: OpenBook, leg: OrderRecord, asked: Mapping[str, Any]) -> checks.Draft:
+def plan(order: OrderRecord, wanted: Wanted, now: datetime) -> list[checks.Draft]:
+    """What would be asked for, leg by leg, as far as it can be judged without the limits. Raises as `reshape` does."""
+    legs = family.members(order)
+    asked = _asked(legs, wanted)
+    drafts = [draft for leg in legs if leg.pk in asked and (draft := _draft(leg, asked[leg.pk], now)).terms != leg.terms]
+    if not drafts:
+        raise Refused("NOTHING_CHANGES", "The orders have these terms already.")
+    family.keep_whole(drafts)
+    return drafts
+
+
+def _draft(leg: OrderRecord, asked: Mapping[str, Any], now: datetime) -> checks.Draft:
     """The leg's change, judged by itself. What is refused names the leg."""
     try:
-        return changing.changed(leg, asked, b.now)
+        return changing.changed(leg, asked, now)
     except Refused as refused:
         refused.message = f"{leg.role.capitalize()}: {refused.message}"
         raise

@@ -111,8 +111,10 @@ def _first_time(
     except TicketError as error:
         refusal = Refused("TICKET", f"{error.field.replace('_', ' ').capitalize()} {error.message}.", field=error.field)
     told = {name: getattr(refusal, name) for name in ("code", "message", "field", "limit", "actual")}
-    with b.event("order.refused", source=Source.USER, actor=actor, account=account, text=refusal.message, verb=verb, asked=payload, **told):
-        pass
+    evidence = {"verb": verb, "asked": payload, **told}
+    whose = {"user_id": actor.pk} if account is None else {"account_id": account.pk}
+    with b.event("order.refused", source=Source.USER, actor=actor, account=account, text=refusal.message, **evidence) as fact:
+        fact.show("refusal", fact.seq, **whose)
     return {"refused": encode(told)}
 
 

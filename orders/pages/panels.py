@@ -24,7 +24,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from orders import queries
+from orders import queries, risk
 from orders.models import Account, Book, OrderRecord, Position
 
 # Values that move without an event; they are topics beside those of the feed.
@@ -253,10 +253,43 @@ PANELS: dict[str, Panel] = {
             personal=True,
         ),
         _whole(
+            "held",  # the same in the ticket, which covers the page on a phone
+            {"limit"},
+            lambda user, account, scope, keys, now: [tuple(queries.restraints(user, account))],
+            personal=True,
+        ),
+        _whole(
             "sweep",  # scope: its number
             {"sweep", "order", "limit", "gateway"},
             lambda user, account, scope, keys, now: _one(queries.sweep(user, int(scope), now) if scope.isdecimal() else None),
             every_account=True,  # it may be about several
+            personal=True,
+        ),
+        _whole(
+            "risk_limits",  # what of each limit is used now
+            {"limit", "account", "order", "position", "execution", CLOCK},
+            lambda user, account, scope, keys, now: _one(risk.limits(user, account, now)),
+            personal=True,
+        ),
+        _whole(
+            "risk_states",
+            {"limit", "account", "sweep"},
+            lambda user, account, scope, keys, now: [queries.trading_states(user, now)],
+            every_account=True,  # a halt elsewhere must not hide
+            personal=True,
+        ),
+        _whole(
+            "risk_refusals",
+            {"refusal", "order"},
+            lambda user, account, scope, keys, now: [queries.risk_refusals(user, now)],
+            every_account=True,
+            personal=True,  # his own are of no account
+        ),
+        _whole(
+            "risk_changes",  # scope: rule, person and page, as an address has them
+            {"limit", "access", "account"},
+            lambda user, account, scope, keys, now: [queries.risk_changes(user, queries.ChangeFilters.of(scope), now)],
+            every_account=True,
             personal=True,
         ),
         _whole(

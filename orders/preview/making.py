@@ -27,6 +27,7 @@ from orders.preview.warnings import Scene, warnings
 from orders.queries.show import Ticks
 from orders.rules.limits import Breach, Facts, Market, Rule, fresh_market, notional
 from orders.rules.seals import LIFE, Basis, Change, Sealed, basis_to_json, changes, request_hash, seal_of
+from orders.rules.terms import BookKind
 
 KEPT = timedelta(hours=1)
 """How long a preview that was not sent is kept after its end."""
@@ -123,12 +124,14 @@ def make(
         row = _keep(b, user, account, contract, request, shown, fields)
         row.inquiry = inquiry
         changed = _changed(user, instead_of, request, shown)
+        market = checks.market_of(contract, now)
         row.save(force_insert=True)
-        return _previewed(b, row, request, drafts, shown, breaches=breaches, margin=heard, changed=changed)
+    # What is only told needs no lock.
+    return _previewed(row, request, drafts, shown, market, b.row.kind, breaches=breaches, margin=heard, changed=changed)
 
 
 _UNANSWERABLE = frozenset(
-    {"USER_INACTIVE", "NO_PERMISSION", "ACCOUNT_INACTIVE", "LIVE_NOT_ALLOWED", "NOT_TRADEABLE", "OFF_TICK", "OFF_SIZE"}
+    {"USER_INACTIVE", "NO_PERMISSION", "ACCOUNT_INACTIVE", "LIVE_NOT_ALLOWED", "NOT_TRADEABLE", "ORDER_TYPE", "OFF_TICK", "OFF_SIZE"}
 )
 """Of an order that IB could not take, or that this user may not send, IB is not asked."""
 
@@ -156,14 +159,14 @@ def _changed(user: Any, seal: str, request: PlaceRequest, shown: Basis) -> list[
     return changes(redeeming.basis_of(before), shown, entry_of(request)) if before is not None else []
 
 
-def _previewed(b: OpenBook, row: Preview, request: PlaceRequest, drafts: Sequence[Draft], shown: Basis, **found: Any) -> Previewed:
-    entry, contract = entry_of(request), row.contract
+def _previewed(
+    row: Preview, request: PlaceRequest, drafts: Sequence[Draft], shown: Basis, market: Market | None, kind: str, **found: Any
+) -> Previewed:
+    entry, contract, now = entry_of(request), row.contract, row.created_at
     quote = the_one(Quote.objects.filter(contract=contract))
-    market = checks.market_of(contract, b.now)
-    scene = Scene(
-        b.now, market, quote.volume if quote else None, shown.position, contract.liquid_hours, contract.trading_hours, contract.time_zone
-    )
-    worth = _worth(request, shown, market, is_live_book=b.row.kind == "live")
+    volume = quote.volume if quote is not None else None
+    scene = Scene(now, market, volume, shown.position, contract.liquid_hours, contract.trading_hours, contract.time_zone)
+    worth = _worth(request, shown, market, is_live_book=kind == BookKind.LIVE.value)
     return Previewed(
         row=row,
         request=request,
@@ -172,8 +175,8 @@ def _previewed(b: OpenBook, row: Preview, request: PlaceRequest, drafts: Sequenc
         risk=_risk(request, shown, worth, margin.net_liquidation(row.account)),
         before=shown.position,
         after=shown.position + entry.quantity * entry.side.sign,
-        usage=checks.usage(drafts, row.user, b.now),
-        warnings=[*checks.warnings(drafts, row.user, b.now), *warnings(entry, scene, has_exits=request is not entry)],
+        usage=checks.usage(drafts, row.user, now),
+        warnings=[*checks.warnings(drafts, row.user, now), *warnings(entry, scene, has_exits=request is not entry)],
         **found,
     )
 

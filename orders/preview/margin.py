@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from orders import inquiries
 from orders.book import OpenBook
-from orders.models import Account, AccountValue, Contract, Inquiry, OrderRecord
+from orders.models import Account, Contract, Inquiry, OrderRecord
 from orders.queries.show import Moment
+from orders.queries.values import amount_of
 from orders.rules import margins
 from orders.rules.margins import Margin, Wait, estimated, margin_from, may_ask
 from orders.rules.terms import OrderTerms, Role, terms_to_json
@@ -100,15 +101,8 @@ def heard(inquiry: Inquiry | None, now: datetime) -> Heard:
 
 def _value(account: Account, name: str) -> Decimal | None:
     """A value of the account in its base currency, as IB last said it."""
-    rows = AccountValue.objects.filter(account=account, name=name).exclude(currency="BASE")
-    for text in rows.filter(currency__in=[account.base_currency, ""]).values_list("value", flat=True):
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            continue
-        if number.is_finite():
-            return number
-    return None
+    told = amount_of(account, name, account.base_currency)
+    return told.value if told is not None else None
 
 
 def net_liquidation(account: Account) -> Decimal | None:

@@ -13,11 +13,17 @@ from orders.queries.positions import positions
 from orders.queries.quotes import quote, watchlist
 from orders.queries.recovery import certificate, certificates, recovery, seen_incidents
 from orders.queries.restraints import restraints
+from orders.queries.risk import ChangeFilters
+from orders.queries.risk import changes as risk_changes
+from orders.queries.risk import record as trade_record
+from orders.queries.risk import refusals as risk_refusals
+from orders.queries.risk import states as trading_states
 from orders.queries.sizing import sized
 from orders.queries.sweeps import sweep, sweeps
 from orders.queries.trades import closed_trades
 
 __all__ = [
+    "ChangeFilters",
     "HistoryFilters",
     "account_strip",
     "attention",
@@ -35,12 +41,16 @@ __all__ = [
     "quote",
     "recovery",
     "restraints",
+    "risk_changes",
+    "risk_refusals",
     "seen_incidents",
     "sized",
     "sweep",
     "sweeps",
     "tradable_accounts",
     "tradable_ids",
+    "trade_record",
+    "trading_states",
     "visible_accounts",
     "watchlist",
 ]

@@ -199,6 +199,8 @@ COLUMNS = (
     "client_order_id", "created_utc", "account", "by", "symbol", "con_id", "currency", "side", "quantity", "order_type", "limit_price",
     "stop_price", "time_in_force", "outside_rth", "role", "parent", "oca_group", "status", "status_basis", "status_code", "broker_status",
     "filled_quantity", "average_price", "commission", "commission_currency", "realized_pnl", "message", "note", "closed_utc",
+    "trail_amount", "trail_percent", "limit_offset", "good_till_utc", "good_after_utc", "display_size", "hidden", "all_or_none",
+    "trigger_method", "adaptive",
 )  # fmt: skip
 
 
@@ -264,6 +266,16 @@ def _cells(order: OrderRecord, money: _Money) -> Iterator[str]:
     yield order.attention_text or order.status_text
     yield order.note
     yield _utc(order.closed_at)
+    yield _amount(order.trail_amount)
+    yield _amount(order.trail_percent)
+    yield _amount(order.limit_offset)
+    yield _utc(order.good_till)
+    yield _utc(order.good_after)
+    yield _amount(order.display_size)
+    yield "yes" if order.hidden else "no"
+    yield "yes" if order.all_or_none else "no"
+    yield str(order.trigger_method)
+    yield order.adaptive
 
 
 def _amount(value: Decimal | None) -> str:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from orders.models import BrokerCommand, BrokerId, Event, Incident, OrderRecord
 from orders.models.book import Source
 from orders.queries.access import visible_accounts
+from orders.queries.attributes import attributes, moment
 from orders.queries.executions import ExecutionRow, execution_rows
 from orders.queries.incidents import incident_title
 from orders.queries.marks import STATUS_MARKS
@@ -80,6 +81,7 @@ class OrderDetail:
     status_code: str
     intents: tuple[str, ...]
     remaining: str
+    attributes: tuple[tuple[str | Promise, str | Promise], ...]
     family: Family | None
     oca: str
     timeline: tuple[TimelineEntry, ...]
@@ -122,6 +124,7 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
         status_code=order.status_code,
         intents=_intents(order, commands, context),
         remaining=quantity(order.remaining_quantity),
+        attributes=attributes(order),
         family=kin if kin is not None and len(kin.rows) > 1 else None,
         oca=_oca(order),
         timeline=timeline(order),
@@ -175,19 +178,36 @@ def change_words(order: OrderRecord, command: BrokerCommand, context: Context) -
         "quantity": _("quantity"),
         "limit_price": _("limit"),
         "stop_price": _("stop"),
+        "trail_amount": _("trail"),
+        "trail_percent": _("trail in percent"),
+        "limit_offset": _("limit offset"),
+        "good_till": _("ends"),
         "time_in_force": _("in force"),
         "outside_rth": _("outside RTH"),
     }
     parts = []
     for name, label in names.items():
         old, new = getattr(order, name), asked.get(name)
-        if new is None or _plain(new) == _plain(old):
+        if new is None or _same(old, new):
             continue
-        price = name.endswith("_price")
-        was = context.ticks.price(order.contract, old) if price else _plain(old)
-        becomes = context.ticks.price(order.contract, Decimal(str(new))) if price else new
-        parts.append(f"{label} {was} → {becomes}")
+        parts.append(f"{label} {_shown(order, name, old, context)} → {_shown(order, name, new, context)}")
     return ", ".join(parts) or _("the same terms")
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether a column and the value asked for it, as a command keeps it, say the same."""
+    return old == datetime.fromisoformat(new) if isinstance(old, datetime) else _plain(old) == _plain(new)
+
+
+def _shown(order: OrderRecord, name: str, value: Any, context: Context) -> str:
+    """A term of the order, from its column or as a command keeps it."""
+    if value is None:
+        return _("none")
+    if name.endswith("_price"):
+        return context.ticks.price(order.contract, Decimal(str(value)))
+    if name == "good_till":
+        return moment(order, value if isinstance(value, datetime) else datetime.fromisoformat(value))
+    return _plain(value)
 
 
 def _plain(value: Any) -> str:

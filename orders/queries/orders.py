@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -19,12 +20,13 @@ from django.utils.functional import Promise
 
 from orders.models import Account, BrokerCommand, OrderRecord
 from orders.queries.access import tradable_ids, visible_accounts
+from orders.queries.attributes import in_words
 from orders.queries.marks import LEGS, SIDE_CSS, Mark, order_mark
 from orders.queries.show import NOTHING, Moment, Ticks, age, initials, quantity
 from orders.queries.unknown import evidence, is_lost
 from orders.rules.holding import STOP_TYPES
 from orders.rules.lifecycle import OPEN, WORKING, OrderStatus
-from orders.rules.terms import CommandKind, Role, Side, plain, terms_from_json
+from orders.rules.terms import CommandKind, Role, Side, plain
 from orders.trading_day import trading_day
 
 
@@ -52,6 +54,7 @@ class OrderRow:
     average: str
     time_in_force: str
     outside_rth: bool
+    attributes: str
     by: str
     by_name: str
     note: str
@@ -146,6 +149,7 @@ def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str =
         average=context.ticks.average(order.contract, order.average_price),
         time_in_force=order.time_in_force,
         outside_rth=order.outside_rth,
+        attributes=in_words(order),
         by=initials(name) if name else ("ext" if order.is_external else NOTHING),
         by_name=name,
         note=order.note,
@@ -179,17 +183,14 @@ def _may_change(order: OrderRecord) -> bool:
 def terms_price(order: OrderRecord, ticks: Ticks) -> str:
     """The price or prices its type has: "512.40", "158.00 / 157.50" (stop, then limit), "–" for a market order.
 
-    Of a trailing order where its stop stands now and at what distance it follows: "158.00 (2 %)", and the limit that goes with it.
+    Of a trailing order where its stop stands now and at what distance it follows: "158.00 (2 %)".
     """
     return _prices(order, order.present_stop, order, ticks)
 
 
 def _prices(order: OrderRecord, stop: Decimal | None, terms: Any, ticks: Ticks) -> str:
     """The prices of these terms (an order's, or those asked of it), with the stop at `stop`."""
-    contract, limit = order.contract, terms.limit_price
-    if terms.limit_offset is not None and stop is not None:
-        limit = stop + terms.limit_offset * Side(order.side).sign
-    given = [ticks.price(contract, value) for value in (stop, limit) if value is not None]
+    given = [ticks.price(order.contract, value) for value in (stop, terms.limit_price) if value is not None]
     distance = _distance(terms)
     if distance:
         given[:1] = [f"{given[0]} ({distance})" if given else distance]
@@ -213,8 +214,10 @@ def terms_words(order: OrderRecord, ticks: Ticks) -> str:
 def _next_price(order: OrderRecord, change: BrokerCommand | None, ticks: Ticks) -> str:
     if change is None or not change.terms:
         return ""
-    asked = terms_from_json(change.terms)
-    stop = order.present_stop if asked.order_type.trails and asked.stop_price == order.stop_price else asked.stop_price
+    names = ("limit_price", "stop_price", "trail_amount", "trail_percent")
+    asked = SimpleNamespace(**{name: None if (value := change.terms.get(name)) is None else Decimal(str(value)) for name in names})
+    stays = _distance(asked) and asked.stop_price == order.stop_price
+    stop = order.present_stop if stays else asked.stop_price
     text = _prices(order, stop, asked, ticks)
     return text if text != terms_price(order, ticks) else ""
 
@@ -308,22 +311,31 @@ def _counts(order: OrderRecord, starts: Mapping[int, datetime]) -> bool:
 def family(root: int, orders: Sequence[OrderRecord], context: Context) -> Family:
     """The rows of a family with their tree lines: children hang on the parent, exits that cancel one another share a bracket."""
     parent = next((order for order in orders if order.pk == root and any(child.parent_id == root for child in orders)), None)
-    ordered = sorted(orders, key=lambda order: (order is not parent, _exit_rank(order), order.pk))
+    first: dict[int | None, int] = {}
+    for order in sorted(orders, key=lambda order: order.pk):
+        first.setdefault(order.oca_group_id, order.pk)
+    ordered = sorted(orders, key=lambda order: (order is not parent, first[order.oca_group_id], _exit_rank(order), order.pk))
     children = [order for order in ordered if order is not parent]
-    paired = len(children) > 1 and (parent is not None or children[0].oca_group_id is not None)
+    pairs: dict[int | None, list[OrderRecord]] = defaultdict(list)
+    for order in children:
+        if order.oca_group_id is not None or parent is not None:
+            pairs[order.oca_group_id].append(order)
     rows = []
     for order in ordered:
         kin = oca = ""
         if parent is not None:
             kin = "kin-head" if order is parent else "kin-end" if order is children[-1] else "kin-mid"
-        if paired and order is not parent:
-            oca = "a" if order is children[0] else "b" if order is children[-1] else "m"
+        pair = pairs.get(order.oca_group_id, [])
+        if len(pair) > 1 and order is not parent:
+            oca = "a" if order is pair[0] else "b" if order is pair[-1] else "m"
         rows.append(order_row(order, context, kin=kin, oca=oca))
     return Family(root_id=root, rows=tuple(rows))
 
 
 def _exit_rank(order: OrderRecord) -> int:
-    """Target above stop, as on a price ladder of a long position."""
+    """Target above stop, as on a price ladder of a long position; what ends them at a time below both."""
+    if order.role == Role.TIME_STOP:
+        return 2
     return 1 if order.role == Role.STOP_LOSS or order.order_type in STOP_TYPES else 0
 
 

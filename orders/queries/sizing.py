@@ -175,10 +175,11 @@ def with_trades(facts: SizingFacts, user: Any, account: Account, contract: Contr
         found, words = closed_trades(user, account), f"all of {account.short}"
     else:
         found, words = closed_trades(user).in_base(account.base_currency), "all that you may see"
-    return replace(facts, trades=found.statistics, trades_of=words, notes=(*facts.notes, *_left_out(found)))
+    return replace(facts, trades=found.statistics, trades_of=words, notes=(*facts.notes, *left_out(found)))
 
 
-def _left_out(found: ClosedTrades) -> list[Note]:
+def left_out(found: ClosedTrades) -> list[Note]:
+    """What the closed trades leave out, and why."""
     left = found.left_out
     told = (
         ("TRADES_UNSEEN", left.unseen, "Closings of which this book did not see both ends are not counted"),

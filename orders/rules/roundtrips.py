@@ -230,6 +230,11 @@ class Statistics:
         return (self.average_win or ZERO) / self.average_loss if self.average_loss else None
 
     @property
+    def kelly(self) -> Decimal | None:
+        """Kelly's f = W − (1 − W) / R; None without a win (it goes to minus infinity) or without a loss (there is no payoff)."""
+        return self.win_rate - (1 - self.win_rate) / self.payoff if self.win_rate is not None and self.payoff else None
+
+    @property
     def profit_factor(self) -> Decimal | None:
         """All that was won by all that was lost."""
         return self.won / self.lost if self.lost else None

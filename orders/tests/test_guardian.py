@@ -288,7 +288,7 @@ def test_a_day_stop_expires_and_its_pair_is_made_to_last(book: Book, outside: bo
 
 def test_a_trailing_stop_protects_from_where_it_stands_and_its_moving_is_no_drift(book: Book) -> None:
     asked = OrderTerms(book.way_out, OrderType.TRAIL, D(100), trail_percent=D(3), time_in_force=TimeInForce.GTC)
-    stop = book.stop(order_type="TRAIL", stop_price=book.price("2"), requested=asked)
+    stop = book.stop(order_type="TRAIL", stop_price=book.price("2"), trail_percent=D(3), requested=asked)
     verdict = book.judge("100", stop, market=book.price("4"))
     assert told(verdict) == [(Kind.PROTECTED, "100")]
     assert verdict.findings[0].text.startswith(f"The trailing stop at {book.price('2')}")

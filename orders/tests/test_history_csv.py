@@ -172,5 +172,5 @@ def test_pages_follow_one_another(seats: Seats, client: Client, monkeypatch: pyt
 def test_the_number_of_queries_does_not_grow_with_the_orders(seats: Seats, client: Client, django_assert_max_num_queries) -> None:
     for _number in range(30):
         seats.order()
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(36):
         client.get(reverse("history"))

@@ -104,6 +104,17 @@ def test_a_time_stop_is_the_third_of_its_pair(wire: Wire) -> None:
     assert stop.oca_group == target.oca_group == late.oca_group is not None
 
 
+@pytest.mark.parametrize(("session", "opens"), [("0930-1600", True), ("1200-1600", False)])
+def test_a_time_stop_does_not_count_while_the_entry_waits_for_the_opening(wire: Wire, session: str, opens: bool) -> None:
+    wire.contract.liquid_hours = f"20260302:{session}"  # it is 10:00 there
+    wire.contract.save()
+    ticket = BracketTicket(MARKET, (ExitPair(D(100), stop_price=D(97), time_stop=timedelta(hours=1)),))
+    if opens:
+        assert len(place(wire, ticket)) == 3
+    else:
+        assert field_of(wire, ticket) == ("TICKET", "pair_1_time_stop")
+
+
 def test_a_short_bracket_is_mirrored(wire: Wire) -> None:
     entry = OrderTerms(Side.SELL, OrderType.STOP, D(100), stop_price=D(99))
     _, stop, target = place(wire, BracketTicket(entry, (ExitPair(D(100), target_price=D(95), stop_price=D(101)),)))
@@ -128,7 +139,9 @@ def test_what_is_refused_names_the_pair(wire: Wire) -> None:
     assert field_of(wire, with_second(target_price=D("99.50"))) == ("TICKET", "pair_2_target_price")
     assert field_of(wire, with_second(quantity=D(31))) == ("TICKET", "pairs")
     assert field_of(wire, with_second(quantity=0.5)) == ("TICKET", "pair_2_quantity")
-    market = replace(with_second(stop_price=D(101), stop_limit_price=None), entry=MARKET)
+    first, second, third = SCALE_OUT
+    pairs = (first, replace(second, stop_price=D(101), stop_limit_price=None), replace(third, trail_percent=None))
+    market = BracketTicket(MARKET, pairs)
     assert field_of(wire, market) == ("STOP_THROUGH_MARKET", "pair_2_stop_price")
 
 
@@ -211,6 +224,18 @@ def test_exits_take_what_is_not_covered_and_no_more(wire: Wire) -> None:
         exits(wire, ExitPair(D(20), stop_price=D(97)), ExitPair(D(21), stop_price=D(96)))
     assert (refused.value.code, refused.value.field, refused.value.limit) == ("EXCEEDS_POSITION", "pairs", "40")
     assert len(exits(wire, ExitPair(D(20), stop_price=D(97)), ExitPair(D(20), stop_price=D(96)))) == 2
+
+
+def test_the_pairs_of_an_entry_that_filled_cover_their_sum(wire: Wire) -> None:
+    entry, *legs = place(wire, BracketTicket(ENTRY, SCALE_OUT, oca_type=OcaType.REDUCE_WITH_BLOCK))
+    wire.sent(entry, *legs)
+    wire.fill(entry, 100)
+    make_position(wire.account, wire.contract, "120", "99.50", at=wire.now)
+    stop, _ = wire.protect()
+    assert stop.quantity == D(20)
+    with pytest.raises(Refused) as refused:
+        exits(wire, ExitPair(D(1), stop_price=D(97)))
+    assert refused.value.code == "EXCEEDS_POSITION"
 
 
 def test_a_stop_alone_needs_no_group(wire: Wire) -> None:

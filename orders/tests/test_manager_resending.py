@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal as D
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from orders.errors import Refused
+from orders.manager.resending import as_of_now
 from orders.models import Event, Incident, OrderRecord
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import OrderAbsent, OrderDoubtful
-from orders.rules.terms import AccessLevel, CommandKind
+from orders.rules.terms import AccessLevel, CommandKind, TimeInForce
 from orders.tests.desk_of_one import Wire
 from orders.tests.factories import a_key, grant, make_limit, make_position
 
@@ -148,6 +150,17 @@ def test_of_what_had_filled_in_part_the_rest_goes(wire: Wire) -> None:
     lose(wire, order)
     [new] = again(wire, order)
     assert new.quantity == D(60)
+
+
+def test_what_time_has_overtaken_goes_without_it_or_not_at_all(wire: Wire) -> None:
+    soon, end = wire.now + timedelta(seconds=15), wire.now + timedelta(seconds=3600)
+    lost = wire.buy(good_till=end, time_in_force=TimeInForce.GTD, display_size=D(50))
+    late = wire.buy("10", good_till=soon, time_in_force=TimeInForce.GTD)
+    lose(wire, lost, late)
+    [new] = again(wire, lost)
+    assert (new.quantity, new.good_till, new.display_size) == (100, end, 50)
+    assert refusal(wire, late) == "TICKET"
+    assert as_of_now(replace(new.terms, quantity=D(50)), wire.now).display_size is None
 
 
 def test_the_limits_of_any_order_hold_and_then_nothing_is_closed(wire: Wire) -> None:

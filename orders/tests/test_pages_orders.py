@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from orders.models import BrokerCommand, BrokerId, Incident, OrderRecord
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import CommandKind, CommandState, Role
+from orders.rules.terms import CommandKind, CommandState, Role, terms_to_json
 from orders.tests import factories
 from orders.tests.seats import Seats, fresh, signed_in, take_seats
 
@@ -45,7 +45,7 @@ def test_it_tells_everything_that_is_known_of_an_order(seats: Seats, client: Cli
     entry, target, _stop = seats.bracket(filled="40")
     BrokerId.objects.create(order=entry, client_id=17, ib_order_id=1204, perm_id=1840226617)
     execution = seats.execution(entry)
-    seats.command(entry, CommandKind.MODIFY, terms={"limit_price": "99.60", "quantity": "100"})
+    seats.command(entry, CommandKind.MODIFY, terms={**terms_to_json(entry.terms), "limit_price": "99.60"})
     Incident.objects.create(kind="late_fill", order=entry, text="A fill came late.", opened_at=seats.now)
     page = words(client.get(at("order", entry)))
     for told in (

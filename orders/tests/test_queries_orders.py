@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from orders import queries
+from orders.models import OcaGroup, TrailingStop
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import CommandKind, CommandState, terms_to_json
+from orders.rules.terms import CommandKind, CommandState, Role, terms_to_json
 from orders.tests import factories
+from orders.tests.factories import NOW
 from orders.tests.seats import Seats, take_seats
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +49,22 @@ def test_an_oca_group_is_one_family_and_the_target_stands_above_the_stop(seats: 
     assert family.root_id == stop.pk
     assert [row.pk for row in family.rows] == [target.pk, stop.pk]
     assert [row.oca for row in family.rows] == ["a", "b"]
+
+
+def test_each_pair_of_a_bracket_has_a_bracket_of_its_own(seats: Seats) -> None:
+    entry = seats.order(role=Role.ENTRY.value)
+    pks = {}
+    for pair in ("one", "two"):
+        group = OcaGroup.objects.create(name=pair, oca_type=2)
+        common = {"parent": entry, "oca_group": group, "status": OrderStatus.HELD}
+        pks[pair, "stop"] = seats.order("SELL", "STP", role=Role.STOP_LOSS.value, stop_price=Decimal(98), **common).pk
+        pks[pair, "target"] = seats.order("SELL", role=Role.TAKE_PROFIT.value, limit_price=Decimal(108), **common).pk
+        if pair == "two":
+            pks[pair, "late"] = seats.order("SELL", "MKT", role=Role.TIME_STOP.value, **common).pk
+    (family,) = queries.order_families(seats.trader)
+    expected = [("one", "target"), ("one", "stop"), ("two", "target"), ("two", "stop"), ("two", "late")]
+    assert [row.pk for row in family.rows] == [entry.pk, *(pks[which] for which in expected)]
+    assert [row.oca for row in family.rows] == ["", "a", "b", "a", "m", "b"]
 
 
 def test_any_member_leads_to_its_family(seats: Seats) -> None:
@@ -134,3 +152,44 @@ def test_the_number_of_queries_does_not_grow_with_the_orders(seats: Seats, djang
         seats.bracket()
     with django_assert_max_num_queries(6):
         assert len(queries.order_families(seats.trader)) == 12
+
+
+def test_nothing_that_decides_how_an_order_trades_is_left_off_the_screen(seats: Seats) -> None:
+    order = seats.order(
+        order_type="TRAIL LIMIT",
+        limit_price=None,
+        stop_price=Decimal("98"),
+        trail_percent=Decimal("2.50"),
+        limit_offset=Decimal("0.10"),
+        time_in_force="GTD",
+        good_till=datetime(2026, 3, 6, 21, 0, tzinfo=UTC),
+        good_after=datetime(2026, 3, 2, 20, 30, tzinfo=UTC),
+        all_or_none=True,
+        trigger_method=2,
+    )
+    TrailingStop.objects.create(order=order, price=Decimal("99.25"), at=NOW)
+    (row,) = queries.order_families(seats.trader)[0].rows
+    assert row.price == "99.25 (2.5 %)"
+    assert row.attributes == (
+        "Trails by: 2.5 %; Trail began at: 98; Limit off its stop: 0.1; Ends: 2026-03-06 16:00:00 EST; Goes live: 2026-03-02 15:30:00 EST; "
+        "All or none; Triggered by: last trade"
+    )
+    detail = queries.order_detail(seats.trader, order.client_order_id)
+    assert detail is not None
+    assert ("Triggered by", "last trade") in detail.attributes
+    plain = seats.order(display_size=Decimal(10), hidden=True, adaptive="Urgent")
+    assert queries.order_detail(seats.trader, plain.client_order_id).row.attributes == (
+        "The market sees: 10; Hidden; Algorithm: Adaptive, Urgent"
+    )
+
+
+def test_a_change_of_a_trail_is_told_with_its_distance(seats: Seats) -> None:
+    order = seats.order(order_type="TRAIL", limit_price=None, trail_amount=Decimal("2"), time_in_force="GTC")
+    TrailingStop.objects.create(order=order, price=Decimal("99.25"), at=NOW)
+    terms = {**terms_to_json(order.terms), "trail_amount": "1.5", "time_in_force": "GTD", "good_till": "2026-03-06T21:00:00+00:00"}
+    seats.command(order, CommandKind.MODIFY, terms=terms)
+    (row,) = queries.order_families(seats.trader)[0].rows
+    assert (row.price, row.next_price) == ("99.25 (2)", "99.25 (1.5)")
+    detail = queries.order_detail(seats.trader, order.client_order_id)
+    assert detail is not None
+    assert detail.intents == ("Change asked: trail 2 → 1.5, ends none → 2026-03-06 16:00:00 EST, in force GTC → GTD",)

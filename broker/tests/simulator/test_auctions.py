@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from broker.simulator.elsewhere import INPUTS
 from broker.simulator.exchange import Exchange
 from broker.simulator.hours import CLOSE, OPEN, hours_of, hours_text, next_auction
 from broker.simulator.model import AuctionHeld
@@ -139,6 +140,15 @@ def test_waiting_orders_outlive_a_restart() -> None:
     assert restored.tick(CLOSES) == saved.tick(CLOSES)
     assert [one.order_id for one, _ in restored.fills(CLOSES)] == [2, 1]
     assert restored.snapshot() == saved.snapshot()
+
+
+def test_corrected_order_on_close_that_works_again_waits_for_the_next_close() -> None:
+    exchange = quiet()
+    exchange.submit(ticket(1, order_type="MOC"), NOON)
+    exchange.tick(CLOSES)
+    INPUTS["correct"](exchange, {"execution": "last", "shares": "60", "price": "100.00", "reinstate": True}, CLOSES)
+    assert fills(quote(exchange, "100.00", "100.02")) == []
+    assert [fill.shares for fill in fills(exchange.tick(CLOSES + timedelta(days=1)))] == [40]
 
 
 # --- hours --------------------------------------------------------------------------------------------------------------------------

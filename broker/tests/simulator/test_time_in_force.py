@@ -210,6 +210,13 @@ def test_moment_that_has_passed_holds_nothing() -> None:
     assert order_lines(exchange.submit(ticket(1, wire={"goodAfterTime": "20261118-16:00:00"}), NOON))[-1] == "1 Filled 100/0"
 
 
+def test_moment_that_came_before_the_order_was_transmitted_holds_nothing() -> None:
+    exchange = quiet()
+    exchange.submit(limit(1, "BUY", 100, "100.02", wire=AT_ONE, transmit=False), NOON)
+    events = exchange.submit(limit(2, "SELL", 100, "108.00", parent_id=1), ONE)
+    assert "1 Filled 100/0" in order_lines(events)
+
+
 def test_stop_and_trailing_stop_take_their_places_at_their_moment() -> None:
     exchange = quiet()
     assert order_lines(exchange.submit(stop(1, "SELL", 100, "98.00", wire=AT_ONE), NOON)) == ["1 PreSubmitted 0/100"]

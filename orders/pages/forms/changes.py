@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -157,4 +158,4 @@ def _plainly(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="minutes")
-    return value if isinstance(value, str) else plain(value)
+    return value if isinstance(value, str) else plain(Decimal(value))

@@ -26,7 +26,10 @@ from orders.rules.tickets import ExitPair, TicketError
 MOST_PAIRS = 5
 """Rows that the ticket shows at most."""
 
-FIELDS = ("quantity", "target", "target_unit", "target_price", "stop_kind", "stop", "stop_unit", "stop_price", "stop_offset", "time_stop")
+FIELDS = (
+    *("quantity", "target", "target_unit", "target_price", "stop_kind", "stop", "stop_unit", "stop_price", "stop_offset", "time_stop"),
+    "typed",  # which of quantity, target and stop a person typed, so that the page's script leaves them as they are; else nothing to us
+)
 
 
 def name_of(number: int, field: str) -> str:
@@ -47,6 +50,7 @@ def pair_fields(number: int) -> dict[str, forms.Field]:
         "stop_price": Number(required=False),
         "stop_offset": Number(required=False),
         "time_stop": Number(required=False, error_messages={"invalid": gettext_lazy("Give minutes, as in 90.")}),
+        "typed": forms.CharField(required=False, max_length=32, widget=forms.HiddenInput),
     }
     return {name_of(number, field): made for field, made in fields.items()}
 

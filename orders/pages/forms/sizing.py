@@ -25,12 +25,12 @@ from orders.rules.tickets import TicketError
 RISK_AMOUNT = "risk amount"
 METHODS: list[tuple[str, str | Promise]] = [
     ("", gettext_lazy("Quantity")),
-    (Method.RISK.value, gettext_lazy("Risk, % of account")),
-    (RISK_AMOUNT, gettext_lazy("Risk, amount")),
+    (Method.RISK.value, gettext_lazy("Risk in %")),
+    (RISK_AMOUNT, gettext_lazy("Risk amount")),
     (Method.CASH.value, gettext_lazy("Cash")),
     (Method.NET_LIQUIDATION.value, gettext_lazy("% of account")),
-    (Method.ATR.value, gettext_lazy("Risk %, stop by ATR")),
-    (Method.KELLY.value, gettext_lazy("Kelly, part of it")),
+    (Method.ATR.value, gettext_lazy("Risk %, ATR stop")),
+    (Method.KELLY.value, gettext_lazy("Part of Kelly")),
 ]
 TO_THE_STOP = (Method.RISK.value, RISK_AMOUNT, Method.KELLY.value)
 """Methods that count what is lost at a stop."""

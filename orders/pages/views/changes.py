@@ -37,8 +37,9 @@ def change(request: HttpRequest, client_order_id: str) -> HttpResponse:
     record = order_or_404(request, client_order_id)
     require_trade(request, record.account)
     form = ChangeForm(request.POST or None, order=record, auto_id="ask_%s")
-    problems = why_not(record)
-    if request.method == "POST" and form.is_valid():
+    was_sent = request.method == "POST" and was_sent_before(request)
+    problems = [] if was_sent else why_not(record)
+    if request.method == "POST" and form.is_valid() and not problems:
         problems = too_old(request)
         changes = form.changes()
         if not problems and _changed(request, record, form, changes):

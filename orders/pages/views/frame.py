@@ -40,6 +40,7 @@ _SECTIONS = (
     ("history", _("Orders")),
     ("positions", _("Positions")),
     ("executions", _("Executions")),
+    ("risk", _("Risk")),
     ("recovery", _("Recovery")),
 )
 

@@ -31,7 +31,11 @@ from orders.queries.quotes import quote_of
 from orders.queries.show import Ticks
 from orders.rules.limits import Rule
 from orders.rules.seals import Code
+from orders.rules.terms import Role, plain
 from orders.rules.tickets import BracketTicket
+
+MOST_SPELLED = 3
+"""Exits that are told one by one."""
 
 
 @require_http_methods(["GET", "POST"])
@@ -155,15 +159,27 @@ def disarmed() -> str:
 
 
 def accepted_words(orders: list[OrderRecord]) -> str:
-    """ "Order accepted: BUY 100 AAPL LMT 236.10 DAY, stop 231.38, target 254.99"."""
+    """ "Order accepted: BUY 100 AAPL LMT 236.10 DAY, stop 231.38, target 254.99"; of more exits only how many there are."""
     shown = Ticks.load()
     first, *others = orders
     words = f"{first.side} {terms_words(first, shown)}"
-    for order in others:
-        value = order.stop_price if order.stop_price is not None else order.limit_price
-        label = _("stop") if order.stop_price is not None else _("target")
-        words += f", {label} {shown.price(order.contract, value)}"
+    if len(others) > MOST_SPELLED:
+        words += _(", with %s exits") % len(others)
+    else:
+        words += "".join(f", {_exit_words(order, shown)}" for order in others)
     return _("Accepted, on its way: %s") % words
+
+
+def _exit_words(order: OrderRecord, shown: Ticks) -> str:
+    if order.trail_percent is not None:
+        return _("trailing stop %s %%") % plain(order.trail_percent)
+    if order.trail_amount is not None:
+        return _("trailing stop %s") % shown.price(order.contract, order.trail_amount)
+    if order.role == Role.TIME_STOP:
+        return _("time stop")
+    if order.stop_price is not None:
+        return _("stop %s") % shown.price(order.contract, order.stop_price)
+    return _("target %s") % shown.price(order.contract, order.limit_price)
 
 
 @require_GET
@@ -174,6 +190,8 @@ def submission(request: HttpRequest, key: str) -> HttpResponse:
         return JsonResponse({"found": False, "text": "", "url": ""})
     if "refused" in stored.result:
         return JsonResponse({"found": True, "text": stored.result["refused"]["message"], "url": ""})
+    if sweep := stored.result.get("sweep"):
+        return JsonResponse({"found": True, "text": _("This was done."), "url": f"/sweeps/{sweep}/"})
     pks = stored.result.get("orders") or []
     orders = list(
         OrderRecord.objects.filter(pk__in=pks, account__in=visible_accounts(request.user)).select_related("contract").order_by("pk")

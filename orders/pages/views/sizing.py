@@ -68,10 +68,11 @@ def size_for(request: HttpRequest, typed: Any) -> Sized | None:
         return Sized(problem=_("Choose a symbol first."))
     if wrong := [name for name in ("size_method", "size_value", "size_stop", "size_atr") if name in form.errors]:
         return Sized(problem=" ".join(form.errors[wrong[0]]))
-    return _sized(request, data, account, contract)
+    return worked_out(request, data, account, contract)
 
 
-def _sized(request: HttpRequest, data: dict[str, Any], account: Account, contract: Contract) -> Sized:
+def worked_out(request: HttpRequest, data: dict[str, Any], account: Account, contract: Contract) -> Sized:
+    """What the method in `data` (the fields of a ticket, as they were read) comes to for this contract in this account."""
     now = timezone.now()
     try:
         asked = sizing_request(data, contract)

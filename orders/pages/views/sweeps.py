@@ -161,7 +161,8 @@ class KillChoice:
 @require_http_methods(["GET", "POST"])
 def kill(request: HttpRequest) -> HttpResponse:
     """Halts trading, cancels what works, and closes positions where that is asked for too."""
-    account = current_account(request)
+    code = (request.POST if request.method == "POST" else request.GET).get("account", "")
+    account = account_or_404(request, code) if code else current_account(request)  # of the page it was pressed on, not of another tab
     whose = [one for one in _targets(request, account) if may_hold_back(request.user, one)]
     if not whose:
         raise PermissionDenied(_("You may halt nothing here."))

@@ -6,10 +6,23 @@ of nothing says which number it would take, and the arithmetic is shown.
 
 from orders.rules.sizing.bars import ATR_BARS, Bar, atr, daily_bars, true_ranges
 from orders.rules.sizing.size import size
-from orders.rules.sizing.terms import AmountIn, Basis, Caps, Line, Method, Note, Sizing, SizingError, SizingFacts, SizingRequest
+from orders.rules.sizing.terms import (
+    ENOUGH_TRADES,
+    AmountIn,
+    Basis,
+    Caps,
+    Line,
+    Method,
+    Note,
+    Sizing,
+    SizingError,
+    SizingFacts,
+    SizingRequest,
+)
 
 __all__ = [
     "ATR_BARS",
+    "ENOUGH_TRADES",
     "AmountIn",
     "Bar",
     "Basis",

@@ -138,7 +138,7 @@ def _edge(request: SizingRequest, facts: SizingFacts) -> tuple[Decimal | None, t
     lines: tuple[Line, ...] = (Line("Win rate W", f"{trades.wins} of {trades.number} trades", figure(rate, 4)),)
     if win is None:
         return None, lines
-    edge, currency = rate - (1 - rate) / payoff, facts.base_currency
+    edge, currency = trades.kelly, facts.base_currency
     return edge, (
         *lines,
         Line("Payoff R", f"average win {money(win, currency)} / average loss {money(loss, currency)}", figure(payoff, 4)),

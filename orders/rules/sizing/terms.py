@@ -43,6 +43,10 @@ class Basis(StrEnum):
     NOTIONAL = "notional"
 
 
+ENOUGH_TRADES = 30
+"""Fewer closed trades say nothing, as far as Kelly's formula is concerned."""
+
+
 class SizingError(TicketError):
     """A size cannot be found. `field` is the field of the request, `rule` names what is missing or broken; nothing was computed."""
 
@@ -67,7 +71,7 @@ class SizingRequest:
     atr_bars: int = ATR_BARS
     kelly_fraction: Decimal = Decimal("0.25")  # of what the formula says; quarter Kelly
     kelly_cap: Decimal = Decimal(5)  # percent of net liquidation
-    kelly_trades: int = 30  # fewer closed trades say nothing
+    kelly_trades: int = ENOUGH_TRADES
     kelly_of: Basis = Basis.RISK
 
 
