@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from orders.exposure import closing_side
+from orders.exposure import OPEN_COMMAND_STATES, closing_side
 from orders.grounds import Grounds, seconds
 from orders.models import BrokerCommand, Contract, Execution, OrderRecord
 from orders.rules.hours import Hours, hours_at
@@ -32,7 +32,7 @@ from orders.rules.limits import (
     stop_risk,
     trades_now,
 )
-from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Role
+from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Role, terms_from_json
 
 EXITS = frozenset({Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP, Role.CLOSE, Role.LIQUIDATION})
 MINUTE = timedelta(minutes=1)
@@ -101,7 +101,7 @@ def propose(grounds: Grounds, asked: Asked, draft: Draft) -> Proposal:
     if parent is None:
         reduces = _is_reduction(grounds, asked, draft)
         return replace(proposal, reduces=reduces, exceeds=proposal.role in EXITS and grows and not reduces)
-    entry = next((other.terms for other in asked.drafts if other.order is parent), None) or parent.terms
+    entry = next((other.terms for other in asked.drafts if other.order == parent), None) or parent.terms
     waits = parent.is_open and parent.filled_quantity == 0 and not trades_now(as_of(entry, grounds.now), market)
     # An entry that is over gives its exits what it filled, and of that what is still held.
     reduces = not grows or (_family(grounds, asked, draft) <= entry.quantity if parent.is_open else _is_reduction(grounds, asked, draft))
@@ -147,7 +147,7 @@ def _family(grounds: Grounds, asked: Asked, draft: Draft) -> Decimal:
             key = _open_group(order)
             groups[key] = max(groups.get(key, ZERO), order.quantity)
     for other in asked.drafts[: asked.drafts.index(draft) + 1]:
-        if other.order.parent is parent or other is draft:
+        if other.order.parent == parent or other is draft:
             key = group_of(other)
             groups[key] = max(groups.get(key, ZERO), other.terms.quantity)
     return _sum(groups)
@@ -268,22 +268,27 @@ def _risk(grounds: Grounds, asked: Asked, draft: Draft) -> Risk:
     """Of an entry: what its stops lose. Of a stop whose entry has not filled: the same of the whole, as it would be."""
     order, market = draft.order, _fresh(grounds)
     if not draft.is_change:
-        stops = [other.terms for other in asked.drafts if other.order.parent is order and other.terms.order_type.is_stop]
+        stops = [other.terms for other in asked.drafts if other.order.parent == order and other.terms.order_type.is_stop]
         return Risk(bool(stops), stop_risk(draft.terms, market, stops)) if stops and order.parent is None else Risk()
     entry = order.parent if order.parent is not None else order
     if not entry.is_open or entry.filled_quantity or (entry is not order and not draft.terms.order_type.is_stop):
         return Risk()
     rows = OrderRecord.objects.filter(parent=entry, status__in=[status.value for status in OPEN]).order_by("pk")
-    standing_ones = {row.pk: row.terms for row in rows if row.order_type in _STOPS}
-    if not standing_ones:
+    stops = {row.pk: row.terms for row in rows if row.order_type in _STOPS}
+    if not stops:
         return Risk()
-    asked_for = {**standing_ones, order.pk: draft.terms} if entry is not order else standing_ones
-    new_entry = draft.terms if entry is order else entry.terms
+    wanted = {**_asked_for([entry.pk, *stops]), **{one.order.pk: one.terms for one in asked.drafts if one.is_change}}
     return Risk(
         True,
-        stop_risk(new_entry, market, list(asked_for.values())),
-        stop_risk(entry.terms, market, list(standing_ones.values())),
+        stop_risk(wanted.get(entry.pk, entry.terms), market, [wanted.get(pk, terms) for pk, terms in stops.items()]),
+        stop_risk(entry.terms, market, list(stops.values())),
     )
+
+
+def _asked_for(orders: list[int]) -> dict[int, OrderTerms]:
+    """The terms that changes under way ask for: a bracket is moved leg by leg, and is judged by where it goes."""
+    rows = BrokerCommand.objects.filter(order__in=orders, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES).order_by()
+    return {order: terms_from_json(terms) for order, terms in rows.values_list("order", "terms")}
 
 
 _STOPS = frozenset(kind.value for kind in OrderType if kind.is_stop)

@@ -289,6 +289,21 @@ def test_of_pairs_in_the_book_each_counts_once() -> None:
     assert refused.value.code == "EXCEEDS_POSITION"
 
 
+def test_a_bracket_may_be_moved_to_where_it_risks_no_more() -> None:
+    """Its stop is 2.50 below the entry: 250 for a hundred, which is all that is allowed."""
+    wire = Wire()
+    entry, target, stop = wire.sent(*wire.bracket())
+    make_limit("RISK_PER_TRADE", "0.000025", account=wire.account)
+    for order, change in ((stop, {"stop_price": D("96.99")}), (entry, {"limit_price": D("99.51")})):
+        with pytest.raises(Refused) as refused:
+            wire.manager.modify_order(order, key=a_key(), **change)
+        assert refused.value.code == "RISK_PER_TRADE"
+    wire.manager.modify_order(target, key=a_key(), limit_price=D("108"))
+    wire.manager.modify_order(stop, key=a_key(), stop_price=D("97.10"))
+    wire.manager.modify_order(entry, key=a_key(), limit_price=D("99.60"))  # the stop that is asked for counts
+    assert len(wire.claim()) == 3
+
+
 # --- no other door ----------------------------------------------------------------------------------------------------------------------
 
 ROOT = Path(settings.BASE_DIR)

@@ -327,7 +327,8 @@ def test_cancel_all_sends_one_cancel_an_order_and_the_entry_first(wire: Wire) ->
 
 
 def test_cancel_all_goes_in_parts_and_the_same_key_finishes_it(wire: Wire) -> None:
-    make_limit("MAX_OPEN_ORDERS", "200")
+    for rule in ("MAX_OPEN_ORDERS", "ORDER_RATIO"):
+        make_limit(rule, "200")
     orders = [wire.buy(quantity) for quantity in range(1, 56)]
     key = a_key()
     assert wire.manager.cancel_all_orders(key=key) == orders
