@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 
 from orders.admin.common import BookAdmin
 from orders.models import InstrumentRule, Limit
-from orders.rules.limits import RULES
+from orders.rules.limits import RULES, Rule, loosens
 from orders.rules.terms import plain
 from orders.rules.tickets import TicketError, check_number
 
@@ -60,6 +60,18 @@ class LimitForm(ScopedForm):
         if value < 0:
             raise ValidationError("must not be below zero")
         return value
+
+    def clean(self) -> dict[str, Any]:
+        """Whoever lets more through says why, each time anew; so does whoever makes one rule's row another's."""
+        values = super().clean()
+        rule, value = values.get("rule"), values.get("value")
+        if rule is None or value is None:
+            return values
+        is_other = bool(self.instance.pk) and self.initial.get("rule") != rule
+        before = RULES[Rule(rule)].default if not self.instance.pk else self.initial.get("value")
+        if (is_other or loosens(Rule(rule), before, value)) and not ("note" in self.changed_data and str(values.get("note", "")).strip()):
+            self.add_error("note", "say why: this lets more through than before")
+        return values
 
 
 class InstrumentRuleForm(ScopedForm):

@@ -64,7 +64,7 @@ GROUPS: tuple[tuple[str, str | Promise, tuple[Rule, ...]], ...] = (
             Rule.DUPLICATE_SECONDS,
         ),
     ),
-    ("data", gettext_lazy("Data"), (Rule.QUOTE_SECONDS, Rule.VALUE_SECONDS, Rule.DELAYED_QUOTES)),
+    ("data", gettext_lazy("Data"), (Rule.QUOTE_SECONDS, Rule.VALUE_SECONDS, Rule.DELAYED_QUOTES, Rule.PREVIEW_DRIFT)),
 )
 _INFORMS = frozenset({Rule.ORDER_RATIO_FROM})
 """Beyond its value nothing is refused."""

@@ -178,3 +178,12 @@ def effective(rows: Iterable[tuple[str, Decimal] | tuple[str, Decimal, str]]) ->
         elif setting.default is not None:
             limits[rule.value], limits.scopes[rule.value] = setting.default, DEFAULT
     return limits
+
+
+def loosens(rule: Rule, before: Decimal | None, after: Decimal | None) -> bool:
+    """Whether a limit lets more through than before; None: the rule is not applied."""
+    if before == after or before is None:
+        return False
+    if after is None:
+        return True
+    return (after > before) == (RULES[rule].strictest == "min")

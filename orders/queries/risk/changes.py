@@ -21,7 +21,7 @@ from orders.models import Account, AccountAccess, Event, InstrumentRule, Limit
 from orders.queries.access import visible_accounts
 from orders.queries.risk.words import by_itself, person, rule_label, value_words
 from orders.queries.show import NOTHING, Moment
-from orders.rules.limits import RULES, Rule
+from orders.rules.limits import RULES, Rule, loosens
 
 PAST = timedelta(days=30)
 PAGE = 20
@@ -220,11 +220,9 @@ def _direction(label: str, code: str, before: Values | None, after: Values | Non
     if label != _LIMIT or code not in Rule.__members__ or (setting := RULES.get(Rule(code))) is None:
         return ""
     old, new = (setting.default if row is None else _number(row) for row in (before, after))
-    if (old is None and new is None) or old == new:
+    if old == new:
         return ""
-    if old is None or new is None:  # a rule without a default is not applied where no row is
-        return "tighter" if old is None else "looser"
-    return "looser" if (new > old) == (setting.strictest == "min") else "tighter"
+    return "looser" if loosens(Rule(code), old, new) else "tighter"
 
 
 def _why(event: Event, before: Values | None, after: Values | None) -> str:

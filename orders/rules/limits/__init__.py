@@ -6,7 +6,7 @@ every new risk. Only proven reductions of a position pass without them; a cancel
 
 from __future__ import annotations
 
-from orders.rules.limit_table import DEFAULT, HALTED, REDUCE_ONLY, RULES, TRADES, Limits, Rule, RuleSetting, effective
+from orders.rules.limit_table import DEFAULT, HALTED, REDUCE_ONLY, RULES, TRADES, Limits, Rule, RuleSetting, effective, loosens
 from orders.rules.limits.controls import CONTROLS, Control, check, readings
 from orders.rules.limits.exposed import Exposed, Line, Open, may_trade
 from orders.rules.limits.facts import (
@@ -55,6 +55,7 @@ __all__ = [
     "fresh_market",
     "is_elected",
     "is_for_later",
+    "loosens",
     "may_trade",
     "notional",
     "readings",
