@@ -273,7 +273,7 @@ PANELS: dict[str, Panel] = {
         ),
         _whole(
             "risk_states",
-            {"limit", "account", "sweep"},
+            {"limit", "account", "sweep", CLOCK},  # how far a sweep is moves with its orders
             lambda user, account, scope, keys, now: [queries.trading_states(user, now)],
             every_account=True,  # a halt elsewhere must not hide
             personal=True,

@@ -253,7 +253,7 @@ def _level(rule: Rule, limit: Decimal | None, actual: Actual | None, share: Deci
     if rule is Rule.TRADING_STATE:
         return ("bad", "") if limit >= HALTED else ("warn", "") if limit >= REDUCE_ONLY else ("", "")
     if rule in SWITCHES:
-        return "", _("yes or no")
+        return "", _("a switch") if rule in (Rule.DELAYED_QUOTES, Rule.LOSS_STATE_LIFTS) else _("judged with each order")
     if actual is not None and actual.value is None:
         return "unknown", _("not known: new risk is refused")
     if share is None:
