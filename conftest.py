@@ -45,8 +45,12 @@ def pytest_configure(config: Any) -> None:
         config.add_cleanup(server.close)
         os.environ["DATABASE_URL"] = server.url()
     import django
+    from hypothesis import HealthCheck, settings
 
     django.setup()
+    # How long an example takes says how busy the machine is, and nothing about the desk.
+    settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("desk")
 
 
 def pytest_unconfigure() -> None:

@@ -32,6 +32,7 @@ from orders.models import (
     OcaGroup,
     OrderRecord,
     Position,
+    Sweep,
 )
 
 AUDITED: tuple[type[Model], ...] = (
@@ -51,6 +52,7 @@ AUDITED: tuple[type[Model], ...] = (
     OcaGroup,
     OrderRecord,
     Position,
+    Sweep,
 )
 PLAIN_FIGURES: dict[type[Model], frozenset[str]] = {
     # fields of audited rows that no event carries

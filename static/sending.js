@@ -53,6 +53,14 @@
     if (document.querySelector("#panel-restraints .strip")) document.getElementById("ticket-armed")?.replaceChildren();
   });
 
+  /* Scrolls the column of the ticket, and nothing around it. */
+  function bringUp(part) {
+    const column = part.closest("aside");
+    if (column && column.scrollHeight > column.clientHeight && getComputedStyle(column).overflowY !== "visible") {
+      column.scrollTop += part.getBoundingClientRect().top - column.getBoundingClientRect().top;
+    } else part.scrollIntoView({ block: "nearest" });
+  }
+
   /* A preview is of the ticket as it was: what is changed has none. */
   for (const kind of ["input", "change"]) {
     document.addEventListener(kind, (event) => {
@@ -72,7 +80,7 @@
     const form = document.querySelector("form[data-send]:not([data-fresh])"), button = form && buttons(form)[0];
     if (!button) return;
     form.dataset.fresh = "1";
-    form.closest("#ticket-preview").scrollIntoView({ block: "start" });
+    bringUp(form.closest("#ticket-preview"));
     off(button, "fresh", true);
     setTimeout(() => {
       off(button, "fresh", false);

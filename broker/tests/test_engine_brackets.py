@@ -230,6 +230,19 @@ async def test_an_entry_that_fills_while_it_is_resized_is_found_with_exits_for_l
     await found(desk, (Kind.UNDER_PROTECTED, 50), (Kind.PROTECTED, 50))
 
 
+async def test_changes_that_were_not_answered_before_the_link_was_lost_are_settled_by_what_the_broker_has(desk: Desk) -> None:
+    orders = await resting(desk, BracketTicket(LIMIT, SCALE_OUT))
+    await desk.command("hold")
+    commands = await desk.act("modify_bracket", orders[0], move=D("-0.50"))
+    await desk.until(lambda: BrokerCommand.objects.filter(kind="MODIFY", state=CommandState.SENT.value).count() == 7)
+    await desk.command("drop")
+    await desk.until(lambda: BrokerCommand.objects.filter(kind="MODIFY", state=CommandState.UNKNOWN.value).exists())
+    await desk.command("release")
+    assert await states(desk, commands) == [CommandState.CONFIRMED] * 7
+    await has(desk, orders[0], limit_price=D("228.50"))
+    assert len(await desk.broker_orders()) == 7, "nothing was sent twice"
+
+
 async def test_a_trail_is_changed_where_it_stands(desk: Desk) -> None:
     await desk.order_is(await desk.place(quantity="100"), "FILLED")
     await holds(desk, 100)

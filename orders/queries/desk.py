@@ -238,7 +238,7 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
     seen = visible_accounts(user)
     flagged = OrderRecord.objects.filter(Q(needs_attention=True) | Q(status=OrderStatus.UNKNOWN.value), account__in=seen)
     unknown = Q(status=OrderStatus.UNKNOWN.value)
-    rows = flagged.select_related("account", "contract").order_by("-id")
+    rows = flagged.select_related("account", "contract", "trailing").order_by("-id")
     orders = [*rows.filter(unknown)[:MOST], *rows.exclude(unknown)[:MOST]]
     shown = Q(account__in=seen) | Q(order__account__in=seen)
     if user.is_superuser:
@@ -257,7 +257,7 @@ def attention(user: Any, account: Account | None = None, now: datetime | None = 
 def unknown_orders(user: Any, now: datetime) -> list[Todo]:
     """The orders of which nobody knows what became, as `attention` tells of them."""
     rows = OrderRecord.objects.filter(status=OrderStatus.UNKNOWN.value, account__in=visible_accounts(user))
-    orders = list(rows.select_related("account", "contract").order_by("-id")[:MOST])
+    orders = list(rows.select_related("account", "contract", "trailing").order_by("-id")[:MOST])
     if not orders:
         return []
     ticks, known, tradable = Ticks.load(), evidence(orders), tradable_ids(user)

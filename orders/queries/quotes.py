@@ -160,7 +160,7 @@ def quote(user: Any, account: Account | None, contract_pk: int | str, now: datet
         seen = visible_accounts(user).filter(pk=account.pk)
         position = Position.objects.filter(account__in=seen, contract=contract).select_related("account").first()
         is_open = OrderRecord.objects.filter(account__in=seen, contract=contract, status__in=[status.value for status in OPEN])
-        orders = list(is_open.select_related("contract").order_by("pk"))
+        orders = list(is_open.select_related("contract", "trailing").order_by("pk"))
     held = position if position and position.quantity else None
     if held is not None:
         held.contract = contract

@@ -87,7 +87,7 @@ def test_folding_the_events_of_a_day_gives_its_rows(desk: Desk) -> None:
     tables = {label for label, _ in folded}
     audited = {model._meta.label for model in replay.AUDITED}
     assert tables <= audited
-    assert tables == audited - {"orders.OcaGroup", "orders.Limit", "orders.InstrumentRule", "orders.Certificate"}
+    assert tables == audited - {"orders.OcaGroup", "orders.Limit", "orders.InstrumentRule", "orders.Certificate", "orders.Sweep"}
 
 
 def test_the_past_can_be_folded_up_to_any_moment(desk: Desk) -> None:

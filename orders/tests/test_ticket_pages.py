@@ -256,6 +256,9 @@ def test_the_first_pair_becomes_the_user_s_exits_for_the_symbol_and_the_next_tic
     [
         ({"pair_1_target": "4", "pair_1_target_unit": "amount", "pair_1_stop_price": "98"}, "0.04", "0.02", None),
         ({"pair_1_target": "3", "pair_1_target_unit": "R", "pair_1_stop": "1"}, "0.03", "0.01", None),
+        # The script writes the prices beside the distances; a price that was typed leads.
+        ({"pair_1_target": "8", "pair_1_target_price": "107.77", "pair_1_stop": "2", "pair_1_stop_price": "97.99"}, "0.08", "0.02", None),
+        ({"pair_1_target": "8", "pair_1_stop": "2", "pair_1_stop_price": "97", "pair_1_typed": "stop"}, "0.08", "0.03", None),
         ({"pair_1_target": "8", "pair_1_stop": "3", "pair_1_stop_kind": "TRAIL"}, "0.08", "0.03", "3"),
         (
             {"pair_1_target": "8", "pair_1_stop": "200", "pair_1_stop_unit": "ticks", "pair_1_stop_kind": "TRAIL"},

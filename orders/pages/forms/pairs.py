@@ -18,9 +18,8 @@ from django.utils.translation import gettext_lazy
 from orders.pages.forms.reading import Number
 from orders.pages.forms.words import STOP_KINDS, STOP_UNITS, TARGET_UNITS
 from orders.rules.distances import Unit, distance, exit_price, shares
-from orders.rules.exit_template import BUILT_IN, Template
-from orders.rules.pricing import PriceRule, kept
-from orders.rules.terms import OrderType, plain
+from orders.rules.pricing import PriceRule
+from orders.rules.terms import OrderType
 from orders.rules.tickets import ExitPair, TicketError
 
 MOST_PAIRS = 5
@@ -86,7 +85,7 @@ class Basis:
     sign: int  # +1 where the entry buys
     rule: PriceRule | None
 
-    def needed(self, row: _Row, field: str) -> tuple[Decimal, PriceRule]:
+    def needed(self, row: Row, field: str) -> tuple[Decimal, PriceRule]:
         if self.entry is None or self.rule is None:
             raise row.fault(field, "there is no quote to count this distance from: give the price")
         return self.entry, self.rule
@@ -95,12 +94,12 @@ class Basis:
 def read_pairs(data: Mapping[str, Any], count: int, total: Decimal, increment: Decimal, basis: Basis) -> tuple[ExitPair, ...]:
     """The pairs that the ticket asks for. Raises `TicketError` naming the field."""
     parts = shares(total, [data.get(name_of(number, "quantity")) for number in range(1, count + 1)], increment)
-    return tuple(_pair(_Row(number, data), part, basis) for number, part in enumerate(parts, 1))
+    return tuple(_pair(Row(number, data), part, basis) for number, part in enumerate(parts, 1))
 
 
 def first_stop(data: Mapping[str, Any], basis: Basis) -> Decimal | None:
     """Where the stop of the first pair lies, a trailing one where it begins; None where that is not said or cannot be counted."""
-    row = _Row(1, data)
+    row = Row(1, data)
     try:
         return _price(row, "stop", basis, -1)
     except TicketError:
@@ -108,7 +107,9 @@ def first_stop(data: Mapping[str, Any], basis: Basis) -> Decimal | None:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """One pair as it was filled in."""
+
     number: int
     data: Mapping[str, Any]
 
@@ -119,10 +120,10 @@ class _Row:
         return TicketError(name_of(self.number, field), words)
 
 
-def _pair(row: _Row, quantity: Decimal, basis: Basis) -> ExitPair:
+def _pair(row: Row, quantity: Decimal, basis: Basis) -> ExitPair:
     kind = OrderType(row["stop_kind"] or OrderType.STOP.value)
     minutes = row["time_stop"]
-    trail = _trail(row, basis) if kind is OrderType.TRAIL else {}
+    trail = trail_of(row, basis) if kind is OrderType.TRAIL else {}
     stop = row["stop_price"] if kind is OrderType.TRAIL else _price(row, "stop", basis, -1)
     target = _price(row, "target", basis, +1, risk=_risk(row, stop, trail, basis))
     limit = None
@@ -134,7 +135,7 @@ def _pair(row: _Row, quantity: Decimal, basis: Basis) -> ExitPair:
     return ExitPair(quantity=quantity, target_price=target, stop_price=stop, stop_limit_price=limit, **trail, time_stop=time_stop)
 
 
-def _price(row: _Row, leg: str, basis: Basis, way: int, risk: Decimal | None = None) -> Decimal | None:
+def _price(row: Row, leg: str, basis: Basis, way: int, risk: Decimal | None = None) -> Decimal | None:
     """The price of a leg: the one that is given, else the distance's; None where neither is."""
     if row[f"{leg}_price"] is not None:
         return row[f"{leg}_price"]
@@ -142,17 +143,17 @@ def _price(row: _Row, leg: str, basis: Basis, way: int, risk: Decimal | None = N
         return None
     entry, rule = basis.needed(row, leg)
     name = name_of(row.number, leg)
-    away = distance(name, row[leg], _unit(row, leg), entry=entry, rule=rule, risk=risk)
+    away = distance(name, row[leg], unit_of(row, leg), entry=entry, rule=rule, risk=risk)
     return exit_price(name, entry, away * way * basis.sign, rule)
 
 
-def _unit(row: _Row, leg: str) -> Unit:
+def unit_of(row: Row, leg: str) -> Unit:
     return Unit(row[f"{leg}_unit"] or Unit.PERCENT)
 
 
-def _trail(row: _Row, basis: Basis) -> dict[str, Decimal]:
+def trail_of(row: Row, basis: Basis) -> dict[str, Decimal]:
     """The distance of a trailing stop: in percent as it is, else as an amount on the tick."""
-    value, unit = row["stop"], _unit(row, "stop")
+    value, unit = row["stop"], unit_of(row, "stop")
     if value is None:
         raise row.fault("stop", "give the distance that the trailing stop keeps")
     if unit is Unit.PERCENT:
@@ -163,7 +164,7 @@ def _trail(row: _Row, basis: Basis) -> dict[str, Decimal]:
     return {"trail_amount": distance("stop", value, unit, entry=entry, rule=rule)}
 
 
-def _risk(row: _Row, stop: Decimal | None, trail: Mapping[str, Decimal], basis: Basis) -> Decimal | None:
+def _risk(row: Row, stop: Decimal | None, trail: Mapping[str, Decimal], basis: Basis) -> Decimal | None:
     """How far the stop is away, which R counts in."""
     if basis.entry is None:
         return None
@@ -174,7 +175,7 @@ def _risk(row: _Row, stop: Decimal | None, trail: Mapping[str, Decimal], basis: 
     return basis.entry * trail["trail_percent"] / 100 if trail else None
 
 
-def _stop_limit(row: _Row, stop: Decimal | None, basis: Basis) -> Decimal:
+def _stop_limit(row: Row, stop: Decimal | None, basis: Basis) -> Decimal:
     """The limit of a stop limit lies beyond its stop by an offset: below it where the position is long."""
     if stop is None:
         raise row.fault("stop", "give the stop a price or a distance")
@@ -183,60 +184,6 @@ def _stop_limit(row: _Row, stop: Decimal | None, basis: Basis) -> Decimal:
     if basis.rule is None:
         raise row.fault("stop_offset", "the price ticks of the contract are not known: look it up first")
     return exit_price(name_of(row.number, "stop_offset"), stop, -row["stop_offset"] * basis.sign, basis.rule)
-
-
-def default_pair(number: int) -> dict[str, str]:
-    """What a fresh row says: the desk's own exits."""
-    return {name_of(number, field): value for field, value in _row_of(BUILT_IN).items()}
-
-
-def exits_of(template: Template) -> dict[str, Any]:
-    """A user's exits as the ticket shows them: every row begins with them."""
-    rows = {name_of(number, field): value for number in range(1, MOST_PAIRS + 1) for field, value in _row_of(template).items()}
-    return {**rows, "oca_type": str(template.oca_type.value), "exits_time_in_force": template.time_in_force.value}
-
-
-def _row_of(template: Template) -> dict[str, str]:
-    trails = template.trail_percent is not None
-    minutes = template.time_stop.total_seconds() / 60 if template.time_stop is not None else None
-    return {
-        "target": plain(template.profit_target * 100),
-        "target_unit": Unit.PERCENT.value,
-        "stop_kind": (OrderType.TRAIL if trails else OrderType.STOP).value,
-        "stop": plain(template.trail_percent if template.trail_percent is not None else template.stop_loss * 100),
-        "stop_unit": Unit.PERCENT.value,
-        "time_stop": "" if minutes is None else f"{minutes:g}",
-    }
-
-
-def template_values(data: Mapping[str, Any], basis: Basis) -> dict[str, Any]:
-    """The first pair as the values of a template: fractions of the entry. Raises `TicketError` naming the field that says too little."""
-    row, kind = _Row(1, data), OrderType(data.get(name_of(1, "stop_kind")) or OrderType.STOP.value)
-    trail = _trail(row, basis) if kind is OrderType.TRAIL else {}
-    stop = None if trail else _fraction(row, "stop", basis, None)
-    percent = trail.get("trail_percent")
-    if "trail_amount" in trail:
-        entry, _rule = basis.needed(row, "stop")
-        percent = kept(trail["trail_amount"] / entry * 100)
-    risk = stop if stop is not None else percent / 100 if percent is not None else None
-    values = {"profit_target": _fraction(row, "target", basis, risk), "trail_percent": percent}
-    minutes = row["time_stop"]
-    values["time_stop"] = timedelta(minutes=float(minutes)) if minutes is not None else None
-    return {**values, "stop_loss": stop} if stop is not None else {**values, "stop_loss": kept(percent / 100)}
-
-
-def _fraction(row: _Row, leg: str, basis: Basis, risk: Decimal | None) -> Decimal:
-    """How far a leg is away, as a fraction of the entry; `risk` is that of the stop."""
-    value, unit = row[leg], _unit(row, leg)
-    if row[f"{leg}_price"] is None and value is not None and unit is Unit.PERCENT:
-        return value / 100
-    if row[f"{leg}_price"] is None and value is not None and unit is Unit.RISK and risk is not None:
-        return value * risk
-    if row[f"{leg}_price"] is None and value is None:
-        raise row.fault(leg, "give a distance: your exits have a target and a stop")
-    entry, rule = basis.needed(row, leg)
-    away = abs(row[f"{leg}_price"] - entry) if row[f"{leg}_price"] is not None else distance(leg, value, unit, entry=entry, rule=rule)
-    return kept(away / entry)
 
 
 def pair_names(count: int = MOST_PAIRS) -> Sequence[str]:

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy
 from orders.contracts import ticks
 from orders.models import Account, Contract
 from orders.pages.forms.moments import LocalMoment
-from orders.pages.forms.pairs import MOST_PAIRS, Basis, PairFields, bound_pair, default_pair, name_of, pair_fields, pair_names, read_pairs
+from orders.pages.forms.own_exits import default_pair
+from orders.pages.forms.pairs import MOST_PAIRS, Basis, PairFields, bound_pair, name_of, pair_fields, pair_names, read_pairs
 from orders.pages.forms.reading import Number, add_refusal
 from orders.pages.forms.sizing import size_fields
 from orders.pages.forms.words import (

@@ -19,7 +19,8 @@ from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Contract
 from orders.pages.forms import Stamp, TicketForm, reference_price
-from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, Basis, default_pair, name_of, template_values
+from orders.pages.forms.own_exits import default_pair, template_values
+from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, Basis, name_of
 from orders.pages.forms.reading import sentence
 from orders.pages.forms.sizing import typed_entry
 from orders.pages.permissions import current_account

@@ -93,8 +93,13 @@ def preview(request: HttpRequest) -> HttpResponse:
     return show_preview(request, read_ticket(request))
 
 
-def show_preview(request: HttpRequest, ticket: Ticket, *, notes: Sequence[str] = (), instead_of: str = "", extra: str = "") -> HttpResponse:
-    """The ticket with its preview. `notes` are said on top of it; `instead_of` is the seal of the one it replaces."""
+def show_preview(
+    request: HttpRequest, ticket: Ticket, *, notes: Sequence[str] = (), instead_of: str = "", changed: str = "", extra: str = ""
+) -> HttpResponse:
+    """The ticket with its preview. `notes` are said on top of it; `instead_of` is the seal of the one it replaces.
+
+    `changed`: the code under which that one was refused; what has changed is then shown old and new, and the notes need not say it.
+    """
     if not ticket.is_sound:
         return _faults(request, ticket, notes, extra)
     if not ticket.shown:
@@ -105,6 +110,8 @@ def show_preview(request: HttpRequest, ticket: Ticket, *, notes: Sequence[str] =
         return _faults(request, ticket, notes, extra)
     for breach in made.refusals:
         add_refusal(ticket.form, breach.message, breach.field, str(breach.code))
+    if changed and made.changed:
+        notes = [_("Nothing was sent: this has changed since the preview. (%s)") % changed]
     notes = [*notes, *_sent_before(request)]
     stamp = Stamp.fresh(made.row.created_at) if _is_used(request) or notes or made.refusals else _posted(request)
     context = {"preview": preview_view(made), "preview_notes": notes, "stamp": stamp, "posted": _kept(ticket), "pill": gateway()}

@@ -112,7 +112,7 @@ def _refused(request: HttpRequest, read: Ticket, refused: Refused, seal: str) ->
         add_refusal(read.form, words, "", refused.code)
         return show_preview(request, read)
     if refused.code in set(Code):
-        return show_preview(request, read, notes=[f"{refused.message} ({refused.code})"], instead_of=seal)
+        return show_preview(request, read, notes=[f"{refused.message} ({refused.code})"], instead_of=seal, changed=refused.code)
     note = _("Nothing was sent: %(words)s (%(rule)s)") % {"words": refused.message, "rule": refused.code}
     return show_preview(request, read, notes=[note])
 

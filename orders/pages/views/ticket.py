@@ -17,7 +17,8 @@ from orders import inquiries
 from orders.models import Account, Contract
 from orders.pages.forms import OCA_TYPES, ON_OPEN, Stamp, TicketForm
 from orders.pages.forms.offers import first_offered, offers_of
-from orders.pages.forms.pairs import MOST_PAIRS, exits_of, name_of
+from orders.pages.forms.own_exits import exits_of
+from orders.pages.forms.pairs import MOST_PAIRS, name_of
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import contract_by_id
 from orders.queries import gateway, tradable_accounts
@@ -74,7 +75,7 @@ def ticket_context(
         "contract_words": describe(contract, Ticks.load()) if contract else "",
         "stamp": Stamp.fresh(now),
         "why_not": _why_not(account, tradable),
-        "has_own_exits": contract is not None and not exits_for(request.user, contract).is_built_in,
+        "has_own_exits": contract is not None and form.initial.get("own_exits", False),
         "may_place": pill.may_place,
         "gate_reason": pill.reason,
     }
@@ -82,7 +83,8 @@ def ticket_context(
 
 def initial(account: Account | None, contract: Contract | None, user: Any) -> dict[str, Any]:
     """A fresh ticket: the exits are those that the user has for the contract."""
-    exits = exits_of(exits_for(user, contract)) if contract is not None else {}
+    template = exits_for(user, contract) if contract is not None else None
+    exits = {**exits_of(template), "own_exits": not template.is_built_in} if template is not None else {}
     return {
         **exits,
         "account": account.code if account else "",
