@@ -6,14 +6,14 @@ The rule it keeps: refusals of an account are for who may see it; those that bel
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
-from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -79,9 +79,9 @@ def refusals(user: Any, now: datetime) -> Refusals:
     accounts = {account.pk: account for account in visible_accounts(user)}
     begins = {pk: _begin(account, now) for pk, account in accounts.items()}
     first = min(begins.values(), default=now - timedelta(days=1))
-    events = [
-        event for event in _events(user, accounts, first)[:MOST] if event.at >= begins.get(event.account_id or 0, first)
-    ]  # an account's day is its own
+    found = (event for event in _events(first) if _is_seen(event, user, accounts))
+    # an account's day is its own
+    events = list(islice((event for event in found if event.at >= begins.get(event.account_id or 0, first)), MOST))
     shown = events[:SHOWN]
     symbols = _symbols(shown)
     counts = Counter(str(event.data.get("code", "")) for event in events)
@@ -99,10 +99,15 @@ def _begin(account: Account, now: datetime) -> datetime:
         return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _events(user: Any, accounts: Mapping[int, Account], first: datetime) -> QuerySet[Event]:
-    seen = Q(account__in=list(accounts)) | Q(account=None, actor=user)
-    rows = Event.objects.filter(seen, kind__in=(*AT_ENTRY, *BEFORE_SENDING), at__gte=first)
-    return rows.select_related("actor", "order__contract", "order__created_by").order_by("-seq")
+def _events(first: datetime) -> Iterator[Event]:
+    """Everybody's since then, the newest first. Whose they are is looked at afterwards: by their kind they are found quickly, while an
+    account has nearly all events of the book."""
+    rows = Event.objects.filter(kind__in=(*AT_ENTRY, *BEFORE_SENDING), at__gte=first)
+    return rows.select_related("actor", "order__contract", "order__created_by").order_by("-seq").iterator(chunk_size=500)
+
+
+def _is_seen(event: Event, user: Any, accounts: Mapping[int, Account]) -> bool:
+    return event.account_id in accounts if event.account_id is not None else event.actor_id == user.pk
 
 
 def _symbols(events: list[Event]) -> dict[int, str]:
