@@ -59,8 +59,8 @@
     }
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
       // First it previews the ticket, then it sends what the preview shows.
-      const panel = target.closest("#ticket-panel");
-      const button = panel?.querySelector("#preview-send") || panel?.querySelector("#ticket-send");
+      const panel = target.closest("#ticket-panel, dialog");
+      const button = panel?.querySelector("#preview-send, #exits-send") || panel?.querySelector("#ticket-send, #exits-look");
       if (button) event.preventDefault();
       if (button && !button.disabled) button.form.requestSubmit(button);
       return;
