@@ -105,7 +105,7 @@ def sentence(request: PlaceRequest, account: Account, contract: Contract, ticks:
     """The whole request in one sentence: "BUY 100 AAPL LMT 233.33 DAY, account DU…417, stop 228.66, target 252.00"."""
     if isinstance(request, ExitsTicket):
         parts = [entry_of(request).side, quantity(request.quantity), contract.label, request.time_in_force]
-        first = _("Exits: %s") % " ".join(parts)
+        first = _("%s as exits") % " ".join(parts)
     else:
         first = terms_words(entry_of(request), contract, ticks)
     words = [first, _("account %s") % account.short]

@@ -145,7 +145,7 @@ def test_scaling_out_with_a_trailing_stop_and_a_time_stop(seats: Seats, client: 
     third = pair(3, target="", stop_kind="STP LMT", stop="200", stop_unit="ticks", stop_offset="0.10")
     shown = look(client, seats, exits(pair_count="3", pair_1_quantity="50", **second, **third))
     sentence = (
-        "Exits: SELL 100 AAPL GTC, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop trailing by 25 × 1.50, target 25 × 104.50"
+        "SELL 100 AAPL GTC as exits, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop trailing by 25 × 1.50, target 25 × 104.50"
     )
     assert shown.context["preview"].sentence == f"{sentence}, out after 25 × 90 min, stop 25 × 98.00 / 97.90"
     assert OrderRecord.objects.count() == 0

@@ -14,8 +14,8 @@ from orders.contracts import ticks
 from orders.exposure import closing_side
 from orders.models import Position
 from orders.pages.forms.exits import ExitsForm
-from orders.pages.forms.pairs import Basis, read_pairs
 from orders.pages.forms.reading import Number, add_refusal
+from orders.rules.exit_rows import Basis, read_pairs
 from orders.rules.tickets import ExitsTicket, TicketError
 
 
