@@ -168,7 +168,8 @@ class ExitWords:
         if not left:
             raise CommandError(f"Refused (EXCEEDS_POSITION): Orders that work already may close all of the position in {contract.label}.")
         entry = _counted_from(position, options["entry"], timezone.now())
-        basis = Basis(entry, side.opposite.sign, contracts.ticks(contract), held=True)
+        market = reference_price(contract, side)
+        basis = Basis(entry, side.opposite.sign, contracts.ticks(contract), held=True, market=market)
         return manager.place_exits(
             account,
             contract,

@@ -24,7 +24,7 @@ A bare number is a price (of trail= an amount); a distance ends with %%, amount,
 EPILOG = """a --pair is an OCA group of its own, its words joined by commas:
   target=110           a limit order at a price; as a distance: target=8%, target=5amount, target=400ticks, target=3R (R: that of the stop)
   stop=95              a stop at a price, or at a distance: stop=2%, stop=1.50amount, stop=40ticks
-  offset=0.10          makes it a stop limit, with its limit so far behind the stop
+  offset=0.10          makes the stop, fixed or trailing, a limit order when it goes off, with its limit so far behind it
   trail=2%             in its place a stop that follows the market, in percent, or by an amount: trail=1.50
   begins=97            where the trailing stop begins; without it at its distance from the market
   time=90              a market order so long after the sending: minutes, or 30s, 90m, 2h
@@ -74,7 +74,8 @@ def _stop(words: Mapping[str, str]) -> dict[str, Any]:
     found = _leg("stop", words["trail"])
     if found.pop("stop_price") is not None:  # a bare number is how far it trails, not where it stands
         found |= {"stop": Decimal(words["trail"]), "stop_unit": Unit.AMOUNT.value}
-    return {"stop_kind": OrderType.TRAIL.value, **found, "stop_price": _number(words, "begins")}
+    kind = OrderType.TRAIL_LIMIT if "offset" in words else OrderType.TRAIL
+    return {"stop_kind": kind.value, **found, "stop_price": _number(words, "begins")}
 
 
 def _leg(name: str, text: str | None) -> dict[str, Any]:

@@ -210,6 +210,13 @@ def test_a_bracket_s_entry_may_be_a_stop_and_its_market_entry_counts_from_the_qu
 
 def test_a_trail_keeps_its_kind_and_changes_its_distance(desk: Desk) -> None:
     held(desk, "TSLA", quantity="20")
+    name = done(say("protect", "TSLA", "--quantity", "5", "--pair", "trail=2,offset=0.20")).order
+    told = exchange_order(desk, name)
+    assert (told["order_type"], D(told["trailStopPrice"]), D(told["lmtPriceOffset"])) == ("TRAIL LIMIT", 98, D("0.2"))
+    done(say("modify", name, "--limit-offset", "0.10", "--trail", "1.5"))
+    told = exchange_order(desk, name)
+    assert (D(told["lmtPriceOffset"]), D(told["aux_price"])) == (D("0.1"), D("1.5"))
+    done(say("cancel", name))
     by_amount, by_percent = legs(done(say("protect", "TSLA", "--pair", "trail=3", "--pair", "trail=4%")))
     said = done(say("modify", by_amount.client_order_id, "--trail", "2.5"))
     assert "2.5" in said.rows[0]

@@ -120,7 +120,10 @@ def _pair_words(pair: ExitPair, contract: Contract, ticks: Ticks, share: str) ->
     if pair.trails:
         percent = pair.trail_percent
         distance = f"{plain(percent)} %" if percent is not None else ticks.price(contract, pair.trail_amount)
-        found.append(_("stop trailing by %s") % (share + distance))
+        words = _("stop trailing by %s") % (share + distance)
+        if pair.limit_offset is not None:
+            words += _(", its limit %s behind it") % plain(pair.limit_offset)
+        found.append(words)
     elif pair.stop_price is not None:
         limit = f" / {ticks.price(contract, pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
         found.append(_("stop %s") % (share + ticks.price(contract, pair.stop_price) + limit))

@@ -35,6 +35,12 @@ class Basis:
     sign: int  # +1 where the entry buys
     rule: PriceRule | None
     held: bool = False
+    market: Decimal | None = None  # where a position that is held could be closed now
+
+    @property
+    def begins(self) -> Decimal | None:
+        """The price that a trailing stop keeps its distance from at first: the market's, or that of an entry that has not filled."""
+        return self.market if self.held else self.entry
 
     def needed(self, row: Row, field: str) -> tuple[Decimal, PriceRule]:
         if self.rule is None:
@@ -76,16 +82,33 @@ class Row:
 def _pair(row: Row, quantity: Decimal, basis: Basis) -> ExitPair:
     kind = OrderType(row["stop_kind"] or OrderType.STOP.value)
     minutes = row["time_stop"]
-    trail = trail_of(row, basis) if kind is OrderType.TRAIL else {}
-    stop = row["stop_price"] if kind is OrderType.TRAIL else _price(row, "stop", basis, -1)
+    trail = trail_of(row, basis) if kind.trails else {}
+    stop = row["stop_price"] if kind.trails else _price(row, "stop", basis, -1)
     target = _price(row, "target", basis, +1, risk=_risk(row, stop, trail, basis))
-    limit = None
+    limit = offset = None
     if kind is OrderType.STOP_LIMIT:
         limit = _stop_limit(row, stop, basis)
+    elif kind is OrderType.TRAIL_LIMIT:
+        offset = _offset(row)
+        stop = _begins(row, trail, basis) if stop is None else stop
     if target is None and stop is None and not trail:
         raise row.fault("stop", "give a stop or a target: a pair has at least one of them")
     time_stop = timedelta(minutes=float(minutes)) if minutes is not None else None
-    return ExitPair(quantity=quantity, target_price=target, stop_price=stop, stop_limit_price=limit, **trail, time_stop=time_stop)
+    return ExitPair(quantity, target, stop, stop_limit_price=limit, **trail, limit_offset=offset, time_stop=time_stop)
+
+
+def _begins(row: Row, trail: Mapping[str, Decimal], basis: Basis) -> Decimal:
+    """Where a trailing stop begins that must be told: at its distance from the market, or from the entry."""
+    if basis.begins is None or basis.rule is None:
+        raise row.fault("stop_price", "give where it begins: there is no quote to count it from")
+    away = trail["trail_amount"] if "trail_amount" in trail else basis.begins * trail["trail_percent"] / 100
+    return exit_price(name_of(row.number, "stop"), basis.begins, -away * basis.sign, basis.rule)
+
+
+def _offset(row: Row) -> Decimal:
+    if row["stop_offset"] is None:
+        raise row.fault("stop_offset", "give how far past the stop it may still trade")
+    return row["stop_offset"]
 
 
 def _price(row: Row, leg: str, basis: Basis, way: int, risk: Decimal | None = None) -> Decimal | None:
@@ -134,11 +157,10 @@ def _stop_limit(row: Row, stop: Decimal | None, basis: Basis) -> Decimal:
     """The limit of a stop limit lies beyond its stop by an offset: below it where the position is long."""
     if stop is None:
         raise row.fault("stop", "give the stop a price or a distance")
-    if row["stop_offset"] is None:
-        raise row.fault("stop_offset", "give how far past the stop it may still trade")
+    offset = _offset(row)
     if basis.rule is None:
         raise row.fault("stop_offset", "the price ticks of this contract are not known yet, so no price can be counted from a distance")
-    return exit_price(name_of(row.number, "stop_offset"), stop, -row["stop_offset"] * basis.sign, basis.rule)
+    return exit_price(name_of(row.number, "stop_offset"), stop, -offset * basis.sign, basis.rule)
 
 
 def row_of(template: Template) -> dict[str, str]:

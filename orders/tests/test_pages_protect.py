@@ -166,6 +166,19 @@ def test_scaling_out_with_a_trailing_stop_and_a_time_stop(seats: Seats, client: 
     assert groups[5] is None  # a stop alone cancels nothing
 
 
+@pytest.mark.parametrize(("quantity", "begins"), [("100", "98.49"), ("-100", "101.51")])
+def test_a_trailing_stop_with_a_limit_begins_at_its_distance_from_the_market(
+    seats: Seats, client: Client, quantity: str, begins: str
+) -> None:
+    seats.position(quantity, "90")
+    kind = pair(1, target="", stop_kind="TRAIL LIMIT", stop="1.50", stop_unit="amount", stop_offset="0.20")
+    shown = look(client, seats, exits(entry_price="90", **kind))
+    assert "stop trailing by 1.50, its limit 0.2 behind it" in shown.context["preview"].sentence
+    assert client.post(at(seats), sealed(shown)).status_code == 302
+    order = OrderRecord.objects.get()
+    assert (order.order_type, order.stop_price, order.trail_amount, order.limit_offset) == ("TRAIL LIMIT", D(begins), D("1.5"), D("0.2"))
+
+
 def test_a_price_that_is_given_counts(seats: Seats, client: Client) -> None:
     seats.position("100")
     send(client, seats, exits(pair_1_stop_price="97.25", pair_1_stop=""))
@@ -282,6 +295,8 @@ def test_a_gateway_that_is_down_sends_nothing_and_says_why(seats: Seats, client:
         ({"pair_1_stop": "150"}, "pair_1_stop", "no price is left above zero"),
         ({"pair_1_stop_kind": "TRAIL", "pair_1_stop": "100"}, "pair_1_stop", "must be below 100"),
         ({"pair_1_stop_kind": "STP LMT"}, "pair_1_stop_offset", "how far past the stop"),
+        ({"pair_1_stop_kind": "TRAIL LIMIT"}, "pair_1_stop_offset", "how far past the stop"),
+        ({"pair_1_stop_kind": "TRAIL LIMIT", "pair_1_stop_offset": "0.005"}, "pair_1_stop_offset", "(OFF_TICK)"),
         ({"pair_count": "2", "pair_1_quantity": "70", "pair_2_quantity": "40", **pair(2)}, "quantity", "the parts sum to 110, not to"),
     ],
 )

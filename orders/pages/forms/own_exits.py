@@ -32,7 +32,7 @@ def exits_of(template: Template) -> dict[str, Any]:
 def template_values(data: Mapping[str, Any], basis: Basis) -> dict[str, Any]:
     """The first pair as the values of a template. Raises `TicketError` naming the field that says too little."""
     row = Row(1, data)
-    trails = (row["stop_kind"] or OrderType.STOP) == OrderType.TRAIL
+    trails = OrderType(row["stop_kind"] or OrderType.STOP).trails
     percent = _trail_percent(row, basis) if trails else None
     stop = _fraction(row, "stop", basis, None) if percent is None else kept(percent / 100)
     minutes = row["time_stop"]
