@@ -39,8 +39,8 @@ class Wanted:
 def reshape(b: OpenBook, user: Any, order: OrderRecord, wanted: Wanted) -> list[BrokerCommand]:
     """The MODIFY of each leg that changes; none where the whole was not sent yet and has simply been changed.
 
-    Raises `Refused`: NOTHING_CHANGES, NOT_OPEN, NOT_A_LEG, PARTLY_FILLED, TOO_SMALL, what any of the changes would be refused for (the words
-    then say of which leg), or `TicketError`.
+    Raises `Refused`: NOTHING_CHANGES, NOT_OPEN, NOT_A_LEG, PARTLY_FILLED, TOO_SMALL, what any of the changes would be refused for (the
+    words then say of which leg), or `TicketError`.
     """
     refuse(checks.permission(b, user, order.account))
     drafts = plan(order, wanted, b.now)
