@@ -1,7 +1,7 @@
 """From an order that is asked for to what the controls judge: whether it reduces, whether it waits, and the facts that bear on it.
 
-The rule it keeps: a reduction is proven, with all exits before it counted, or it is none. The groups of one entry add up, and of each group
-only one order can fill.
+The rule it keeps: a reduction is proven, with all exits before it counted, or it is none; of orders that are changed together each is
+judged beside all the others as they would be. The groups of one entry add up, and of each group only one order can fill.
 """
 
 from __future__ import annotations
@@ -69,10 +69,21 @@ class Asked:
     def apart(self) -> frozenset[int]:
         return self.leaving | {draft.order.pk for draft in self.drafts if draft.order.pk}
 
+    def beside(self, draft: Draft) -> Sequence[Draft]:
+        """What of the unit counts before the draft: the new orders ahead of it; all the others, where orders are changed together."""
+        if draft.is_change:
+            return [other for other in self.drafts if other is not draft]
+        return self.drafts[: self.drafts.index(draft)]
+
     @property
     def newest(self) -> int | None:
-        """The last order of the unit that is in the book: what was asked for later does not stand in its way."""
-        return max((draft.order.pk for draft in self.drafts if draft.order.pk), default=None)
+        """The last order of a unit that is judged again: what was asked for later, and waits, does not stand in its way. When it is asked
+        for, all that is there is earlier, though a change may be of an order that is older."""
+        return max((draft.order.pk for draft in self.drafts if draft.order.pk), default=None) if self.at_claim else None
+
+    def is_later(self, order: Open) -> bool:
+        """Whether the order waits behind this unit: nothing of it has been sent."""
+        return self.newest is not None and order.status is OrderStatus.PENDING and order.pk > self.newest
 
 
 def as_of(terms: OrderTerms, now: datetime) -> OrderTerms:
@@ -138,7 +149,7 @@ def _sum(groups: dict[Group, Decimal]) -> Decimal:
 
 
 def _family(grounds: Grounds, asked: Asked, draft: Draft) -> Decimal:
-    """What the exits of the draft's entry take together, this one and those before it in the unit counted as asked for."""
+    """What the exits of the draft's entry take together, this one and those of the unit that count before it as asked for."""
     parent = draft.order.parent
     assert parent is not None
     groups: dict[Group, Decimal] = {}
@@ -146,7 +157,7 @@ def _family(grounds: Grounds, asked: Asked, draft: Draft) -> Decimal:
         if parent.pk is not None and order.parent == parent.pk and order.pk not in asked.apart:
             key = _open_group(order)
             groups[key] = max(groups.get(key, ZERO), order.quantity)
-    for other in asked.drafts[: asked.drafts.index(draft) + 1]:
+    for other in (*asked.beside(draft), draft):
         if other.order.parent == parent or other is draft:
             key = group_of(other)
             groups[key] = max(groups.get(key, ZERO), other.terms.quantity)
@@ -159,19 +170,17 @@ def _is_reduction(grounds: Grounds, asked: Asked, draft: Draft) -> bool:
     if held == 0 or closing_side(held) is not side:
         return False
     mine = group_of(draft)
-    before = [order for order in grounds.others(side, asked.apart) if _counts(order, draft, mine)]
-    earlier: dict[Group, Decimal] = {}
-    for other in asked.drafts[: asked.drafts.index(draft)]:
+    before = [order for order in grounds.others(side, asked.apart) if not asked.is_later(order) and _counts(order, draft, mine)]
+    unit: dict[Group, Decimal] = {}
+    for other in asked.beside(draft):
         key = group_of(other)
         if key != mine and other.terms.side is side:
-            earlier[key] = max(earlier.get(key, ZERO), other.remaining)
-    return draft.remaining <= max(abs(held) - may_trade(before) - _sum(earlier), ZERO)
+            unit[key] = max(unit.get(key, ZERO), other.remaining)
+    return draft.remaining <= max(abs(held) - may_trade(before) - _sum(unit), ZERO)
 
 
 def _counts(order: Open, draft: Draft, mine: Group) -> bool:
-    """Whether an open order takes from the position before the draft does."""
-    if draft.order.pk and order.status is OrderStatus.PENDING and order.pk > draft.order.pk:
-        return False
+    """Whether an open order takes from the position beside the draft, and is none of those of which only one can fill."""
     if mine[0] == "entry":
         return not (order.group is None and order.parent == draft.order.parent_id)
     return _open_group(order) != mine
@@ -233,7 +242,6 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
 
 def _unsent(grounds: Grounds, asked: Asked) -> list[Open]:
     """Orders of the account that open something and that the broker does not count yet, as far as they are before these."""
-    newest = asked.newest
     return [
         order
         for order in grounds.open
@@ -242,7 +250,7 @@ def _unsent(grounds: Grounds, asked: Asked) -> list[Open]:
         and order.status in _UNCOUNTED
         and order.parent is None
         and order.role not in EXITS
-        and (newest is None or order.pk < newest)
+        and not asked.is_later(order)
     ]
 
 

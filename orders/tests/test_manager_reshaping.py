@@ -240,6 +240,93 @@ def test_an_entry_alone_is_not_made_smaller_than_the_sum_of_its_pairs(wire: Wire
     assert (refused.value.code, refused.value.limit) == ("EXITS_EXCEED", "100")
 
 
+# --- exits of a position, resized together ----------------------------------------------------------------------------------------------
+
+
+def exits_of_a_hundred(wire: Wire) -> list[OrderRecord]:
+    """[stop, target] of sixty and [stop, target] of forty."""
+    make_position(wire.account, wire.contract, "100", "100")
+    pairs = (ExitPair(D(60), target_price=D(103), stop_price=D(97)), ExitPair(D(40), target_price=D(107), stop_price=D(96)))
+    orders = wire.manager.place_exits(wire.account, wire.contract, pairs, key=a_key())
+    wire.sent(*orders)
+    return orders
+
+
+def sizes(orders: list[OrderRecord], *wanted: str) -> dict[str, Any]:
+    return {order.client_order_id: {"quantity": D(size)} for order, size in zip(orders, wanted, strict=True)}
+
+
+def test_exits_that_are_changed_together_do_not_grow_beyond_the_position(wire: Wire) -> None:
+    """The other pair only moves: it is none the less there, and takes its forty."""
+    orders = exits_of_a_hundred(wire)
+    moves = {orders[2].client_order_id: {"stop_price": D(95)}, orders[3].client_order_id: {"limit_price": D(108)}}
+    legs = {**sizes(orders[:2], "100", "100"), **moves}
+    code, words = refusal(wire, orders[0], legs=legs)
+    assert (code, "more than the position of 100" in words) == ("EXCEEDS_POSITION", True)
+
+
+def test_all_exits_together_do_not_grow_beyond_the_position(wire: Wire) -> None:
+    orders = exits_of_a_hundred(wire)
+    for wanted in (("61", "61", "40", "40"), ("50", "50", "51", "51"), ("101", "60", "40", "40")):
+        assert refusal(wire, orders[0], legs=sizes(orders, *wanted))[0] == "EXCEEDS_POSITION"
+
+
+def test_of_two_exits_one_grows_once_the_broker_has_made_the_other_smaller(wire: Wire) -> None:
+    orders = exits_of_a_hundred(wire)
+    assert len(reshape(wire, orders[0], legs=sizes(orders, "75", "75", "25", "25"))) == 4
+    first = changes(wire)
+    assert quantities(first) == [D(25), D(25)]
+    assert changes(wire) == []
+    for order, frame in zip(orders[2:], first, strict=True):
+        wire.acknowledge(order, terms=frame.terms)
+    assert quantities(changes(wire)) == [D(75), D(75)]
+
+
+def test_an_exit_does_not_grow_where_the_broker_left_the_other_large(wire: Wire) -> None:
+    orders = exits_of_a_hundred(wire)
+    commands = reshape(wire, orders[0], legs=sizes(orders, "75", "75", "25", "25"))
+    changes(wire)
+    BrokerCommand.objects.filter(pk__in=[command.pk for command in commands[2:]]).update(state=CommandState.REFUSED.value)
+    assert changes(wire) == []
+    grown = BrokerCommand.objects.filter(pk__in=[command.pk for command in commands[:2]])
+    assert {(command.state, command.code) for command in grown} == {(CommandState.REFUSED, "EXCEEDS_POSITION")}
+
+
+def test_an_entry_shrinks_while_one_of_its_exits_grows(wire: Wire) -> None:
+    entry, *exits = bracket(wire)
+    legs = {**sizes(exits, "55", "55", "15", "15", "10", "10"), entry.client_order_id: {"quantity": D(80)}}
+    reshape(wire, entry, legs=legs)
+    first = changes(wire)
+    assert quantities(first) == [D(15), D(15), D(10), D(10)]
+    for order, frame in zip(exits[2:], first, strict=True):
+        wire.acknowledge(order, terms=frame.terms)
+    assert quantities(changes(wire)) == [D(80), D(55), D(55)]
+
+
+def test_an_exit_counts_the_smaller_entry_that_is_asked_for(wire: Wire) -> None:
+    """The entry is on its way to eighty: exits of a hundred would not fit it any more."""
+    entry, stop, target, *_ = bracket(wire)
+    reshape(wire, entry, legs={**sizes([stop, target], "30", "30"), entry.client_order_id: {"quantity": D(80)}})
+    sent = changes(wire)
+    for order, frame in zip((stop, target), sent, strict=True):
+        wire.acknowledge(order, terms=frame.terms)
+    assert quantities(changes(wire)) == [D(80)]
+    command = wire.manager.modify_order(stop, key=a_key(), quantity=D(50))
+    assert command is not None and changes(wire) == []
+    command.refresh_from_db()
+    assert (command.state, command.code) == (CommandState.REFUSED, "EXCEEDS_POSITION")
+
+
+def test_an_exit_does_not_grow_into_what_a_younger_order_closes(wire: Wire) -> None:
+    make_position(wire.account, wire.contract, "100", "100")
+    [stop] = wire.manager.place_exits(wire.account, wire.contract, [ExitPair(D(50), stop_price=D(97))], key=a_key())
+    wire.sent(stop)
+    wire.sell("50")  # not sent yet
+    with pytest.raises(Refused) as refused:
+        wire.manager.modify_order(stop, key=a_key(), quantity=D(100))
+    assert refused.value.code == "EXCEEDS_POSITION"
+
+
 # --- single orders: what else may change --------------------------------------------------------------------------------------------------
 
 
