@@ -22,7 +22,7 @@ OPEN_STATUSES = [status.value for status in OPEN]
 OPEN_COMMAND_STATES = [state.value for state in OPEN_COMMANDS]
 _COLUMNS = (
     "pk", "account_id", "contract_id", "side", "quantity", "filled_quantity", "status", "role", "order_type", "limit_price", "stop_price",
-    "created_by_id", "unit_id", "oca_group_id", "parent_id", "parent__status", "parent__filled_quantity",
+    "created_by_id", "unit_id", "oca_group_id", "parent_id", "parent__status", "parent__filled_quantity", "trailing__price",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def read_open(which: Q) -> list[Open]:
 
 def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
     pk, account, contract, side, quantity, filled, status, role, kind, limit, stop, user, unit, group, parent, *of_parent = row
-    parent_status, parent_filled = of_parent
+    parent_status, parent_filled, trailing = of_parent
     return Open(
         pk=pk,
         account=account,
@@ -61,7 +61,7 @@ def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
         role=Role(role),
         order_type=kind,
         limit_price=limit,
-        stop_price=stop,
+        stop_price=stop if trailing is None else trailing,
         user=user,
         unit=unit,
         group=group,

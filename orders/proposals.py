@@ -55,6 +55,11 @@ class Draft:
     def remaining(self) -> Decimal:
         return self.terms.quantity - self.order.filled_quantity
 
+    @property
+    def stands(self) -> OrderTerms:
+        """The terms, of an order that trails with its stop where that stands now."""
+        return self.order.from_where_it_stands(self.terms) if self.is_change else self.terms
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -95,7 +100,7 @@ def as_of(terms: OrderTerms, now: datetime) -> OrderTerms:
 
 
 def propose(grounds: Grounds, asked: Asked, draft: Draft) -> Proposal:
-    order, parent, terms = draft.order, draft.order.parent, as_of(draft.terms, grounds.now)
+    order, parent, terms = draft.order, draft.order.parent, as_of(draft.stands, grounds.now)
     market = _fresh(grounds)
     proposal = Proposal(
         terms=terms,
@@ -105,7 +110,7 @@ def propose(grounds: Grounds, asked: Asked, draft: Draft) -> Proposal:
         accepted=asked.at_claim,
         confirm_duplicate=asked.confirm_duplicate,
         filled=order.filled_quantity,
-        before=order.terms if draft.is_change else None,
+        before=order.from_where_it_stands(order.terms) if draft.is_change else None,
     )
     # Moving the price of an exit that the position has shrunk below takes nothing more from it.
     grows = not draft.is_change or draft.terms.quantity > order.quantity
@@ -281,11 +286,11 @@ def _risk(grounds: Grounds, asked: Asked, draft: Draft) -> Risk:
     entry = order.parent if order.parent is not None else order
     if not entry.is_open or entry.filled_quantity or (entry is not order and not draft.terms.order_type.is_stop):
         return Risk()
-    rows = OrderRecord.objects.filter(parent=entry, status__in=[status.value for status in OPEN]).order_by("pk")
-    stops = {row.pk: row.terms for row in rows if row.order_type in _STOPS}
+    rows = OrderRecord.objects.filter(parent=entry, status__in=[status.value for status in OPEN]).select_related("trailing").order_by("pk")
+    stops = {row.pk: row.from_where_it_stands(row.terms) for row in rows if row.order_type in _STOPS}
     if not stops:
         return Risk()
-    wanted = {**_asked_for([entry.pk, *stops]), **{one.order.pk: one.terms for one in asked.drafts if one.is_change}}
+    wanted = {**_asked_for([entry, *rows]), **{one.order.pk: one.stands for one in asked.drafts if one.is_change}}
     return Risk(
         True,
         stop_risk(wanted.get(entry.pk, entry.terms), market, [wanted.get(pk, terms) for pk, terms in stops.items()]),
@@ -293,10 +298,11 @@ def _risk(grounds: Grounds, asked: Asked, draft: Draft) -> Risk:
     )
 
 
-def _asked_for(orders: list[int]) -> dict[int, OrderTerms]:
+def _asked_for(orders: Sequence[OrderRecord]) -> dict[int, OrderTerms]:
     """The terms that changes under way ask for: a bracket is moved leg by leg, and is judged by where it goes."""
-    rows = BrokerCommand.objects.filter(order__in=orders, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES).order_by()
-    return {order: terms_from_json(terms) for order, terms in rows.values_list("order", "terms")}
+    by_key = {order.pk: order for order in orders}
+    rows = BrokerCommand.objects.filter(order__in=by_key, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES).order_by()
+    return {pk: by_key[pk].from_where_it_stands(terms_from_json(terms)) for pk, terms in rows.values_list("order", "terms")}
 
 
 _STOPS = frozenset(kind.value for kind in OrderType if kind.is_stop)

@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
 from orders import checks, grounds
 from orders.checks import Draft
 from orders.errors import Refused
+from orders.exposure import read_open
 from orders.manager import OrderManager
-from orders.models import AccountValue, BrokerCommand, InstrumentRule, OcaGroup, OrderRecord
+from orders.models import AccountValue, BrokerCommand, InstrumentRule, OcaGroup, OrderRecord, TrailingStop
 from orders.rules.limits import Rule
 from orders.rules.terms import OrderTerms, OrderType, Role, Side, TimeInForce
+from orders.rules.tickets import BracketTicket, ExitPair
 from orders.tests.desk_of_one import Desk, Wire
 from orders.tests.factories import (
     NOW,
@@ -48,6 +51,45 @@ def draft(desk: Desk, side: Side = Side.BUY, quantity: str = "100", **more: Any)
 
 def used(desk: Desk, *drafts: Draft, **more: Any) -> dict[str, checks.Usage]:
     return {line.rule: line for line in checks.usage(drafts, desk.user, desk.now, **more)}
+
+
+# --- trailing stops ---------------------------------------------------------------------------------------------------------------------
+
+
+def a_trail(wire: Wire, quantity: str) -> OrderRecord:
+    """A purchase whose stop began at 103 and has come down to 101 with the market."""
+    terms = OrderTerms(Side.BUY, OrderType.TRAIL, D(quantity), stop_price=D(103), trail_amount=D(1))
+    order = wire.manager.place_order(wire.account, wire.contract, terms, key=a_key())
+    wire.sent(order)
+    TrailingStop.objects.update_or_create(order=order, defaults={"price": D(101), "at": NOW})
+    return order
+
+
+def test_a_trailing_stop_is_weighed_where_it_stands_and_not_where_it_began() -> None:
+    wire = Wire()
+    order = a_trail(wire, "50")
+    [seen] = read_open(Q(pk=order.pk))
+    assert seen.stop_price == 101
+    make_limit("MAX_NOTIONAL", "10100")
+    command = wire.manager.modify_order(order, key=a_key(), quantity=D(100))  # at 103 it would be worth 10,300
+    assert command is not None and wire.send()
+    with pytest.raises(Refused) as refused:
+        wire.manager.modify_order(a_trail(wire, "40"), key=a_key(), quantity=D(100), stop_price=D(102))
+    assert (refused.value.code, refused.value.actual) == ("MAX_NOTIONAL", "10200")
+
+
+def test_what_an_entry_may_lose_is_counted_to_where_its_trailing_stop_stands() -> None:
+    wire = Wire()
+    make_values(wire.account, net="10000")
+    ticket = BracketTicket(
+        OrderTerms(Side.BUY, OrderType.LIMIT, D(50), limit_price=D("99.50")), (ExitPair(D(50), stop_price=D("95.50"), trail_amount=D(4)),)
+    )
+    entry, stop = wire.manager.place_bracket_ticket(wire.account, wire.contract, ticket, key=a_key())
+    wire.sent(entry, stop)
+    TrailingStop.objects.update_or_create(order=stop, defaults={"price": D("97.50"), "at": NOW})
+    make_limit("RISK_PER_TRADE", "0.02")
+    legs = {order.client_order_id: {"quantity": D(100)} for order in (entry, stop)}
+    assert wire.manager.modify_bracket(entry, legs=legs, key=a_key())  # two a unit: counted to 95.50 it would be four
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ class Open:
     role: Role
     order_type: str
     limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
+    stop_price: Decimal | None = None  # of a trailing stop: where it stands now
     user: int | None = None
     unit: str = ""
     group: int | None = None  # OCA
