@@ -22,6 +22,7 @@ from orders.manager import family
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, BrokerId, Contract, Gateway, OrderRecord
 from orders.models.book import Source
+from orders.proposals import as_of
 from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.terms import (
@@ -78,7 +79,9 @@ def changed(order: OrderRecord, asked: Mapping[str, Any], now: datetime) -> Draf
     """The order with the terms asked for, as far as that can be judged by itself. Raises `Refused` or `TicketError`."""
     _may_change(order)
     terms = _changed_terms(order.terms, {name: value for name, value in asked.items() if value is not None})
-    check_terms(terms, now if terms.good_till != order.good_till else None)
+    if terms.good_till != order.good_till:  # an end must be ahead; where the order began may be behind it
+        check_terms(as_of(terms, now), now)
+    check_terms(terms)
     if terms.quantity <= order.filled_quantity:
         words = f"{plain(order.filled_quantity)} are filled already; the quantity must be above that. To stop the rest, cancel it."
         raise Refused("BELOW_FILLED", words, field="quantity", limit=order.filled_quantity, actual=terms.quantity)

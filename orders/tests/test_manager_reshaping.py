@@ -344,6 +344,16 @@ def test_a_trail_and_an_end_may_be_changed(wire: Wire) -> None:
     assert refused.value.code == "NOT_CHANGEABLE"
 
 
+def test_an_order_that_has_gone_live_at_its_moment_may_be_given_an_end(wire: Wire) -> None:
+    moment = wire.now + timedelta(minutes=1)
+    [order] = wire.sent(wire.buy(good_after=moment))
+    wire.pass_time(90)
+    for end in (moment - timedelta(seconds=1), wire.now - timedelta(seconds=1)):
+        with pytest.raises(Refused):
+            wire.manager.modify_order(order, key=a_key(), good_till=end)
+    assert wire.manager.modify_order(order, key=a_key(), good_till=wire.now + timedelta(days=1)) is not None
+
+
 def test_the_time_in_force_goes_between_day_gtc_and_gtd_alone(wire: Wire) -> None:
     [order] = wire.sent(wire.buy())
     end = wire.now + timedelta(days=2)
