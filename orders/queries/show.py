@@ -105,6 +105,10 @@ class Ticks:
     def price(self, contract: Contract, value: Decimal | None) -> str:
         return price(value, self.places(contract, value))
 
+    def distance(self, contract: Contract, value: Decimal | None) -> str:
+        """How far two prices are apart. It says nothing of where they stand, so the highest band's tick gives the decimals."""
+        return price(value, self.places(contract))
+
     def typed(self, contract: Contract, value: Decimal | None) -> str:
         """A price as it stands in an input: the decimals of the tick, nothing between thousands; empty for none."""
         return "" if value is None else self.price(contract, value).replace(",", "").replace(MINUS, "-")
