@@ -91,6 +91,7 @@ class PreviewView:
     changed: Sequence[Change]
     margin: MarginView
     expires: Moment
+    life: int  # seconds
     asks_for_confirmation: bool
     may_send: bool
 
@@ -123,6 +124,7 @@ def preview_view(made: Previewed) -> PreviewView:
         changed=made.changed,
         margin=margin_view(made.margin, account),
         expires=Moment(made.expires_at, account.time_zone),
+        life=int((made.expires_at - made.row.created_at).total_seconds()),
         asks_for_confirmation=made.asks_for_confirmation,
         may_send=not made.refusals,
     )
