@@ -238,22 +238,22 @@ def cut(_name: str) -> None:
     raise PowerCut
 
 
-@pytest.mark.parametrize("time", range(1, 5))
-def test_a_crash_between_any_two_parts_is_finished_by_the_same_key(wire: Wire, time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["submit.before_write", *(f"sweep.before_part:{time}" for time in range(1, 4))])
+def test_a_crash_between_any_two_parts_is_finished_by_the_same_key(wire: Wire, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [wire.buy(str(n + 1)) for n in range(110)]
     frames(wire, PlaceOrder)
     wire.acknowledge(*orders)
     positions = [hold(wire, f"S{n}", "10") for n in range(3)]
     asked = {"account": wire.account, "flatten": True, "key": "the-switch", "scope": "account", "reason": "Out"}
     monkeypatch.setattr(crashpoints, "action", cut)
-    crashpoints.arm(f"submit.before_write:{time}")  # before the first transaction, and before each part
+    crashpoints.arm(place)
     try:
         with pytest.raises(PowerCut):
             wire.manager.kill(**asked)
     finally:
         crashpoints.arm("")
     halted = Limit.objects.filter(rule="TRADING_STATE", value=2).exists()
-    assert halted == (time > 1), "the halt is in the first transaction"
+    assert halted == (place != "submit.before_write"), "the halt is in the first transaction"
     sweep = wire.manager.kill(**asked)
     assert Sweep.objects.count() == 1
     assert len(frames(wire, CancelOrder)) == 110
@@ -267,7 +267,7 @@ def test_what_nobody_comes_back_for_the_worker_finishes(wire: Wire, monkeypatch:
     frames(wire, PlaceOrder)
     wire.acknowledge(*orders)
     monkeypatch.setattr(crashpoints, "action", cut)
-    crashpoints.arm("submit.before_write:2")
+    crashpoints.arm("sweep.before_part")
     try:
         with pytest.raises(PowerCut):
             kill(wire.manager, account=wire.account)
@@ -347,7 +347,7 @@ def test_what_cannot_be_closed_is_named_and_the_rest_goes_on(wire: Wire) -> None
 def test_a_right_that_is_lost_between_two_parts_is_named(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(wire, "AAPL", "100")
     monkeypatch.setattr(crashpoints, "action", cut)
-    crashpoints.arm("submit.before_write:2")
+    crashpoints.arm("sweep.before_part")
     try:
         with pytest.raises(PowerCut):
             wire.manager.flatten(key="once")
