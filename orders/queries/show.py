@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -160,6 +160,15 @@ class Moment:
     @property
     def utc(self) -> str:
         return self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def expiry_words(code: str) -> str:
+    """IB's spelling of an expiry as people read it: "20261218" is "18 Dec 2026", "202612" is "Dec 2026"."""
+    try:
+        day = date(int(code[:4]), int(code[4:6]), int(code[6:8] or 1))
+    except ValueError:
+        return code
+    return format_date(day, "j M Y" if len(code) == 8 else "M Y")
 
 
 def moment(at: datetime | None, zone: str) -> Moment | None:
