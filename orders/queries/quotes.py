@@ -19,7 +19,7 @@ from orders.models import Account, Contract, OrderRecord, Position, Quote, Watch
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.guard import Guard, guard_for
 from orders.queries.orders import terms_words
-from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, quantity, signed
+from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, expiry_words, figure, number, quantity, signed
 from orders.rules.lifecycle import OPEN
 from orders.rules.terms import plain
 
@@ -209,12 +209,15 @@ def _ticket_quote(
 
 
 def describe(contract: Contract, ticks: Ticks) -> str:
-    """ "Apple Inc · NASDAQ · USD · tick 0.01"."""
+    """ "Apple Inc · NASDAQ · USD · tick 0.01", of a derivative with its expiry, of an option with what it is a right to."""
     rule = ticks.rule(contract)
     tick = _("tick %s") % plain(rule.increments[-1][1]) if rule else ""
     kind = contract.sec_type if contract.sec_type != "STK" else ""
     multiplier = f"× {plain(contract.multiplier)}" if contract.multiplier != 1 else ""
-    parts = [contract.long_name, kind, contract.primary_exchange or contract.exchange, contract.currency, multiplier, tick]
+    right = {"C": _("call"), "P": _("put")}.get(contract.right[:1], "") if contract.sec_type in ("OPT", "FOP") else ""
+    what = f"{plain(contract.strike)} {right}" if right else ""
+    parts = [contract.long_name, kind, expiry_words(contract.expiry), what]
+    parts += [contract.primary_exchange or contract.exchange, contract.currency, multiplier, tick]
     return " · ".join(part for part in parts if part)
 
 
