@@ -89,12 +89,16 @@ def how_it_trades(terms: OrderTerms, spelling: Spelling) -> tuple[Attribute, ...
 
 
 def exits(request: PlaceRequest, spelling: Spelling, now: datetime) -> Iterator[Part]:
-    """The exits of a bracket in the order in which they are sent; none of a single order."""
-    if not isinstance(request, BracketTicket):
+    """The exits of a bracket or of a position in the order in which they are sent; none of a single order."""
+    if isinstance(request, OrderTerms):
         return
-    side, times = request.entry.side.opposite, request.exits_time_in_force
+    if isinstance(request, BracketTicket):
+        side, times, outside_rth = request.entry.side.opposite, request.exits_time_in_force, request.exits_outside_rth
+    else:
+        assert request.side is not None, "exits are previewed for a position that was seen"
+        side, times, outside_rth = request.side, request.time_in_force, request.outside_rth
     for number, pair in enumerate(request.pairs, 1):
-        for role, terms in legs(pair, side, time_in_force=times, outside_rth=request.exits_outside_rth, now=now):
+        for role, terms in legs(pair, side, time_in_force=times, outside_rth=outside_rth, now=now):
             label = str(LEGS[role]) if len(request.pairs) == 1 else f"{number}. {LEGS[role]}"
             waits: tuple[Attribute, ...] = ()
             if role is Role.TIME_STOP and pair.time_stop is not None:
@@ -105,7 +109,7 @@ def exits(request: PlaceRequest, spelling: Spelling, now: datetime) -> Iterator[
 
 def what_a_fill_does(request: PlaceRequest) -> str:
     """What the fill of one exit of a pair does to the others, "" where there are none."""
-    if not isinstance(request, BracketTicket):
+    if isinstance(request, OrderTerms):
         return ""
     if request.oca_type is None:
         return _("IB cancels the entry's other exits in its own way; no group is named")

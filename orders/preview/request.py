@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 from orders.models import Account, Contract
 from orders.preview.parts import Spelling, span, terms_words
 from orders.queries.show import Ticks, quantity
-from orders.rules.terms import OcaType, OrderTerms, TimeInForce, plain, terms_from_json
-from orders.rules.tickets import BracketTicket, ExitPair, PlaceRequest, request_to_json
+from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, plain, terms_from_json
+from orders.rules.tickets import BracketTicket, ExitPair, ExitsTicket, PlaceRequest, request_to_json
 
-__all__ = ["PlaceRequest", "WayOut", "as_json", "entry_of", "from_json", "sentence", "ways_out"]
+__all__ = ["PlaceRequest", "WayOut", "as_json", "entry_of", "from_json", "opened_by", "sentence", "ways_out"]
 
 as_json = request_to_json
 """The request as it is sealed: the same for the same request, however its numbers are spelled."""
@@ -35,15 +35,23 @@ class WayOut:
 
 
 def entry_of(request: PlaceRequest) -> OrderTerms:
-    """The order that opens: the entry of a bracket, else the order itself."""
+    """What a request is weighed by: the entry of a bracket, the order itself; of exits what they close together, whichever fills."""
+    if isinstance(request, ExitsTicket):
+        assert request.side is not None, "exits are previewed for a position that was seen"
+        return OrderTerms(request.side, OrderType.MARKET, request.quantity, time_in_force=request.time_in_force)
     return request.entry if isinstance(request, BracketTicket) else request
 
 
+def opened_by(request: PlaceRequest) -> int:
+    """+1 where what the exits close is long, -1 where it is short."""
+    return -entry_of(request).side.sign if isinstance(request, ExitsTicket) else entry_of(request).side.sign
+
+
 def ways_out(request: PlaceRequest, price: Decimal | None) -> Sequence[WayOut]:
-    """The exits that come along, for an entry at `price`; none of a single order."""
-    if not isinstance(request, BracketTicket):
+    """The exits that come along, for an entry at `price`, from which a trailing stop begins; none of a single order."""
+    if isinstance(request, OrderTerms):
         return ()
-    sign = request.entry.side.sign
+    sign = opened_by(request)
     return [WayOut(pair.quantity, pair.target_price, _stop(pair, price, sign)) for pair in request.pairs]
 
 
@@ -58,8 +66,16 @@ def _stop(pair: ExitPair, price: Decimal | None, sign: int) -> Decimal | None:
 
 def from_json(values: Mapping[str, Any]) -> PlaceRequest:
     """The request that `as_json` wrote."""
-    if "entry" not in values:
+    if "pairs" not in values:
         return terms_from_json(values)
+    if "entry" not in values:
+        return ExitsTicket(
+            pairs=tuple(_pair(pair) for pair in values["pairs"]),
+            side=values["side"] and Side(values["side"]),
+            oca_type=OcaType(values["oca_type"]),
+            time_in_force=TimeInForce(values["time_in_force"]),
+            outside_rth=values["outside_rth"],
+        )
     return BracketTicket(
         entry=terms_from_json(values["entry"]),
         pairs=tuple(_pair(pair) for pair in values["pairs"]),
@@ -78,8 +94,13 @@ def _pair(values: Mapping[str, Any]) -> ExitPair:
 def sentence(request: PlaceRequest, account: Account, contract: Contract, ticks: Ticks) -> str:
     """The whole request in one sentence: "BUY 100 AAPL LMT 233.33 DAY, account DU…417, stop 228.66, target 252.00"."""
     spelling = Spelling(contract, account.time_zone, ticks)
-    words = [terms_words(entry_of(request), spelling), _("account %s") % account.short]
-    pairs = request.pairs if isinstance(request, BracketTicket) else ()
+    if isinstance(request, ExitsTicket):
+        parts = [entry_of(request).side, quantity(request.quantity), contract.label, request.time_in_force]
+        first = _("Exits: %s") % " ".join(parts)
+    else:
+        first = terms_words(entry_of(request), spelling)
+    words = [first, _("account %s") % account.short]
+    pairs = () if isinstance(request, OrderTerms) else request.pairs
     for pair in pairs:
         words += _pair_words(pair, spelling, f"{quantity(pair.quantity)} × " if len(pairs) > 1 else "")
     return ", ".join(words)

@@ -23,6 +23,7 @@ from orders.queries.access import visible_accounts
 from orders.queries.attributes import OCA_WORDS, attributes, moment
 from orders.queries.executions import ExecutionRow, execution_rows
 from orders.queries.incidents import incident_title
+from orders.queries.legs import has_legs
 from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import ROW_RELATIONS, Context, Family, OrderRow, family, family_roots, order_row, terms_words
 from orders.queries.show import Moment, age, quantity
@@ -88,6 +89,7 @@ class OrderDetail:
     executions: tuple[ExecutionRow, ...]
     may_tend: bool
     can_adopt: bool
+    can_change_legs: bool
     broker_ids: tuple[str, ...]
     perm_ids: tuple[str, ...]
     commands: tuple[CommandRow, ...]
@@ -108,6 +110,7 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
     commands = context.commands.get(order.pk, ())
     ids = list(BrokerId.objects.filter(order=order).order_by("pk"))
     kin = order_kin(user, order, now)
+    kin = kin if kin is not None and len(kin.rows) > 1 else None
     return OrderDetail(
         row=order_row(order, context),
         words=terms_words(order, context.ticks),
@@ -125,12 +128,13 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
         intents=_intents(order, commands, context),
         remaining=quantity(order.remaining_quantity),
         attributes=attributes(order, context.ticks),
-        family=kin if kin is not None and len(kin.rows) > 1 else None,
+        family=kin,
         oca=_oca(order),
         timeline=timeline(order),
         executions=tuple(execution_rows(order.executions.filter(counts=True))),
         may_tend=order.account_id in context.tradable,
         can_adopt=order.account_id in context.tradable and order.is_external and order.created_by_id is None,
+        can_change_legs=kin is not None and order.account_id in context.tradable and not order.is_external and has_legs(order),
         broker_ids=tuple(f"{row.client_id} / {row.ib_order_id}" for row in ids if row.ib_order_id is not None),
         perm_ids=tuple(str(row.perm_id) for row in ids if row.perm_id),
         commands=tuple(_command(command, zone) for command in _with_actor(order)),
