@@ -171,7 +171,9 @@ def _family(grounds: Grounds, asked: Asked, draft: Draft) -> Decimal:
 
 def _is_reduction(grounds: Grounds, asked: Asked, draft: Draft) -> bool:
     """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its group are no others."""
-    side, held = draft.terms.side, grounds.position
+    side = draft.terms.side
+    # A closing order takes its quantity from the position when it is sent, once that has settled.
+    held = grounds.position if draft.order.role in (Role.CLOSE, Role.LIQUIDATION) else grounds.surely_held
     if held == 0 or closing_side(held) is not side:
         return False
     mine = group_of(draft)
@@ -234,6 +236,7 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
     others = grounds.others(side, asked.apart)
     return replace(
         common,
+        position=grounds.furthest(side),
         working=may_trade(others),
         opposite=may_trade(grounds.others(side.opposite, asked.apart)),
         open_orders=len(others) + sum(1 for other in asked.drafts[:index] if other.terms.side is side),
