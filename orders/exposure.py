@@ -7,16 +7,17 @@ What cannot be told apart counts fully, so that the answer is never too small (r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Case, IntegerField, Q, Value, When
 
-from orders.models import Account, BrokerCommand, Contract, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, Execution, OrderRecord, Position
 from orders.models.reading import the_one
 from orders.rules.lifecycle import OPEN, OrderStatus
 from orders.rules.limits import exposed
 from orders.rules.limits.exposed import Open
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role, Side
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, OcaType, Role, Side
 
 OPEN_STATUSES = [status.value for status in OPEN]
 OPEN_COMMAND_STATES = [state.value for state in OPEN_COMMANDS]
@@ -103,6 +104,26 @@ def _requested_quantities(orders: Iterable[int]) -> dict[int, Decimal]:
         return {}
     rows = BrokerCommand.objects.filter(order_id__in=keys, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES)
     return {order_id: Decimal(terms["quantity"]) for order_id, terms in rows.order_by().values_list("order_id", "terms")}
+
+
+def exited(entry: OrderRecord) -> Decimal:
+    """What the exits of an entry have filled, those that have ended too."""
+    return sum(OrderRecord.objects.filter(parent=entry).exclude(filled_quantity=0).values_list("filled_quantity", flat=True), Decimal(0))
+
+
+def pair_filled(order: OrderRecord, since: datetime) -> bool:
+    """Whether an order that makes this one smaller when it fills was heard to fill after that: a member of its OCA group, unless the first
+    fill cancels the others, or of an entry's exits that the broker links in its own way."""
+    others = OrderRecord.objects.exclude(pk=order.pk)
+    if order.oca_group is not None:
+        if order.oca_group.oca_type == OcaType.CANCEL_WITH_BLOCK:
+            return False
+        others = others.filter(oca_group=order.oca_group)
+    elif order.parent_id is not None:
+        others = others.filter(parent=order.parent_id, oca_group=None)
+    else:
+        return False
+    return Execution.objects.filter(order__in=others, counts=True, received_at__gt=since).exists()
 
 
 def position_of(account: Account, contract: Contract) -> Position | None:

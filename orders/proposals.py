@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from orders.exposure import OPEN_COMMAND_STATES, closing_side
+from orders.exposure import OPEN_COMMAND_STATES, closing_side, exited
 from orders.grounds import Grounds, seconds
 from orders.models import BrokerCommand, Contract, Execution, OrderRecord
 from orders.rules.hours import Hours, hours_at
@@ -54,6 +54,12 @@ class Draft:
     @property
     def remaining(self) -> Decimal:
         return self.terms.quantity - self.order.filled_quantity
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether it is only made smaller: whatever the order does, it does less of it, at the prices that it has."""
+        before = self.order.terms if self.is_change else self.terms
+        return self.terms.quantity < before.quantity and replace(self.terms, quantity=before.quantity) == before
 
     @property
     def stands(self) -> OrderTerms:
@@ -112,6 +118,8 @@ def propose(grounds: Grounds, asked: Asked, draft: Draft) -> Proposal:
         filled=order.filled_quantity,
         before=order.from_where_it_stands(order.terms) if draft.is_change else None,
     )
+    if draft.shrinks:
+        return replace(proposal, reduces=True, shrinks=True, waits=True)
     # Moving the price of an exit that the position has shrunk below takes nothing more from it.
     grows = not draft.is_change or draft.terms.quantity > order.quantity
     if parent is None:
@@ -154,24 +162,26 @@ def _sum(groups: dict[Group, Decimal]) -> Decimal:
 
 
 def _family(grounds: Grounds, asked: Asked, draft: Draft) -> Decimal:
-    """What the exits of the draft's entry take together, this one and those of the unit that count before it as asked for."""
+    """What the exits of the draft's entry have taken and may take yet, this one and those of the unit that count before it as asked for."""
     parent = draft.order.parent
     assert parent is not None
     groups: dict[Group, Decimal] = {}
     for order in grounds.open:
         if parent.pk is not None and order.parent == parent.pk and order.pk not in asked.apart:
             key = _open_group(order)
-            groups[key] = max(groups.get(key, ZERO), order.quantity)
+            groups[key] = max(groups.get(key, ZERO), order.remaining)
     for other in (*asked.beside(draft), draft):
         if other.order.parent == parent or other is draft:
             key = group_of(other)
-            groups[key] = max(groups.get(key, ZERO), other.terms.quantity)
-    return _sum(groups)
+            groups[key] = max(groups.get(key, ZERO), other.remaining)
+    return _sum(groups) + (exited(parent) if parent.pk is not None else ZERO)
 
 
 def _is_reduction(grounds: Grounds, asked: Asked, draft: Draft) -> bool:
     """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its group are no others."""
-    side, held = draft.terms.side, grounds.position
+    side = draft.terms.side
+    # A closing order takes its quantity from the position when it is sent, once that has settled.
+    held = grounds.position if draft.order.role in (Role.CLOSE, Role.LIQUIDATION) else grounds.surely_held
     if held == 0 or closing_side(held) is not side:
         return False
     mine = group_of(draft)
@@ -234,6 +244,7 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
     others = grounds.others(side, asked.apart)
     return replace(
         common,
+        position=grounds.furthest(side),
         working=may_trade(others),
         opposite=may_trade(grounds.others(side.opposite, asked.apart)),
         open_orders=len(others) + sum(1 for other in asked.drafts[:index] if other.terms.side is side),

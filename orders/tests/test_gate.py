@@ -19,7 +19,7 @@ from orders.checks import Draft
 from orders.errors import Refused
 from orders.exposure import read_open
 from orders.manager import OrderManager
-from orders.models import AccountValue, BrokerCommand, InstrumentRule, OcaGroup, OrderRecord, TrailingStop
+from orders.models import Account, AccountValue, BrokerCommand, InstrumentRule, OcaGroup, OrderRecord, TrailingStop
 from orders.rules.limits import Rule
 from orders.rules.terms import OrderTerms, OrderType, Role, Side, TimeInForce
 from orders.rules.tickets import BracketTicket, ExitPair
@@ -51,6 +51,70 @@ def draft(desk: Desk, side: Side = Side.BUY, quantity: str = "100", **more: Any)
 
 def used(desk: Desk, *drafts: Draft, **more: Any) -> dict[str, checks.Usage]:
     return {line.rule: line for line in checks.usage(drafts, desk.user, desk.now, **more)}
+
+
+# --- executions that the position does not show yet -----------------------------------------------------------------------------------
+
+
+def bought(wire: Wire, quantity: str) -> None:
+    """Bought through the book, and reported; nothing was held before."""
+    Account.objects.filter(pk=wire.account.pk).update(positions_known_at=NOW)
+    wire.account.refresh_from_db()
+    [order] = wire.sent(wire.buy(quantity, "100.01"))
+    wire.fill(order, quantity)
+    make_position(wire.account, wire.contract, quantity, at=wire.now)
+    wire.pass_time(10)
+
+
+def test_what_was_sold_a_moment_ago_is_not_sold_again_as_a_reduction() -> None:
+    wire = Wire()
+    bought(wire, "100")
+    make_limit("TRADING_STATE", "1", account=wire.account)
+    [order] = wire.sent(wire.sell("100", "99.99"))
+    wire.fill(order, "100")
+    for report in (None, "0"):
+        if report is not None:
+            make_position(wire.account, wire.contract, report, at=wire.now)
+        with pytest.raises(Refused) as refused:
+            wire.sell("100", "99.99")
+        assert refused.value.code == "TRADING_STATE"
+
+
+def test_what_is_left_of_a_position_may_be_sold_whichever_message_comes_first() -> None:
+    wire = Wire()
+    bought(wire, "100")
+    make_limit("TRADING_STATE", "1", account=wire.account)
+    make_limit("SHORT_SALES", "0", account=wire.account)
+    first, second = wire.sent(wire.sell("40", "99.99"), wire.sell("30", "99.98"))
+    wire.fill(first, "40")
+    wire.sell("30", "99.97")  # sixty are left, of which thirty are being sold
+    make_position(wire.account, wire.contract, "30", at=wire.now)  # the report of the second sale, before its execution
+    wire.fill(second, "30")
+    with pytest.raises(Refused):
+        wire.sell("1", "99.96")
+
+
+def test_what_was_bought_a_moment_ago_counts_against_the_limit_of_the_position() -> None:
+    wire = Wire()
+    bought(wire, "100")
+    make_limit("MAX_POSITION", "200", account=wire.account)
+    [order] = wire.sent(wire.buy("100", "100.01"))
+    wire.fill(order, "100")
+    with pytest.raises(Refused) as refused:
+        wire.buy("1")
+    assert (refused.value.code, refused.value.actual) == ("MAX_POSITION", "201")
+
+
+def test_a_close_takes_what_is_left_although_it_was_asked_for_in_the_middle_of_a_fill() -> None:
+    wire = Wire()
+    bought(wire, "100")
+    [order] = wire.sent(wire.sell("40", "99.99"))
+    wire.fill(order, "40")
+    close = wire.manager.close_position(wire.account, wire.contract, key=a_key())
+    assert wire.send() == []
+    make_position(wire.account, wire.contract, "60", at=wire.now)
+    [unit] = wire.send()
+    assert [frame.terms.quantity for frame in unit.frames] == [D(60)] and unit.frames[0].client_order_id == close.client_order_id
 
 
 # --- trailing stops ---------------------------------------------------------------------------------------------------------------------

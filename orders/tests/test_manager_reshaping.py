@@ -15,7 +15,7 @@ from orders.rules.commands import ModifyOrder
 from orders.rules.terms import CommandState, OcaType, OrderTerms, OrderType, Side, TimeInForce
 from orders.rules.tickets import BracketTicket, ExitPair
 from orders.tests.desk_of_one import Wire
-from orders.tests.factories import a_key, make_position
+from orders.tests.factories import a_key, make_limit, make_position
 
 pytestmark = pytest.mark.django_db
 
@@ -325,6 +325,69 @@ def test_an_exit_does_not_grow_into_what_a_younger_order_closes(wire: Wire) -> N
     with pytest.raises(Refused) as refused:
         wire.manager.modify_order(stop, key=a_key(), quantity=D(100))
     assert refused.value.code == "EXCEEDS_POSITION"
+
+
+def test_a_leg_whose_pair_fills_while_it_is_changed_is_not_made_as_large_as_it_was(wire: Wire) -> None:
+    """OCA types 2 and 3 make it smaller at the broker; the change names the size from before."""
+    make_position(wire.account, wire.contract, "100", "100")
+    pair = ExitPair(D(100), target_price=D(103), stop_price=D(97))
+    stop, target = wire.manager.place_exits(wire.account, wire.contract, [pair], oca_type=OcaType.REDUCE_WITH_BLOCK, key=a_key())
+    wire.sent(stop, target)
+    command = wire.manager.modify_order(stop, key=a_key(), stop_price=D(98))
+    wire.pass_time(0.1)
+    wire.fill(target, "40", "103")
+    assert changes(wire) == [] and command is not None
+    command.refresh_from_db()
+    assert (command.state, command.code) == (CommandState.REFUSED, "PAIR_FILLED")
+    with pytest.raises(Refused) as refused:  # the broker has not said yet how large it is
+        wire.manager.modify_order(stop, key=a_key(), stop_price=D(98))
+    assert refused.value.code == "PAIR_FILLED"
+    wire.pass_time(0.1)
+    wire.acknowledge(stop, terms=replace(stop.terms, quantity=D(60)))
+    wire.pass_time(0.1)
+    make_position(wire.account, wire.contract, "60", "100", at=wire.now)
+    wire.manager.modify_order(stop, key=a_key(), stop_price=D(98))
+    assert quantities(changes(wire)) == [D(60)]
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_what_an_exit_has_taken_of_its_entry_is_not_given_again(wire: Wire, grows: bool) -> None:
+    """Fifty were bought and sold again; the entry still buys fifty, for which there are exits of fifty."""
+    entry, _, target, *others = bracket(wire)
+    wire.fill(entry, 50)
+    make_position(wire.account, wire.contract, "50", at=wire.now)
+    wire.fill(target, 50, "103")
+    wire.gone(orders_of(entry)[0])
+    make_position(wire.account, wire.contract, "0", at=wire.now)
+    for order in others:
+        order.refresh_from_db()
+    if grows:
+        wire.pass_time(10)
+        with pytest.raises(Refused) as refused:
+            reshape(wire, others[0], legs=sizes(others[:2], "50", "50"))
+        assert refused.value.code == "EXCEEDS_POSITION"
+    else:
+        wire.pass_time(10)
+        with pytest.raises(Refused) as refused:
+            wire.manager.modify_order(entry, key=a_key(), quantity=D(60))
+        assert refused.value.code == "EXITS_EXCEED"
+
+
+def orders_of(entry: OrderRecord) -> list[OrderRecord]:
+    return list(OrderRecord.objects.filter(parent=entry).order_by("pk"))
+
+
+@pytest.mark.parametrize("rule", ["TRADING_STATE", "MAX_QUANTITY", "ORDER_RATE"])
+def test_an_order_is_made_smaller_whatever_the_limits_say(wire: Wire, rule: str) -> None:
+    [order] = wire.sent(wire.buy("100"))
+    make_limit(rule, "1", account=wire.account)
+    assert wire.manager.modify_order(order, key=a_key(), quantity=D(50)) is not None
+    assert quantities(changes(wire)) == [D(50)]
+    wire.acknowledge(order, terms=replace(order.terms, quantity=D(50)))
+    for wanted in ({"quantity": D(51)}, {"quantity": D(40), "limit_price": D("99.60")}):
+        with pytest.raises(Refused) as refused:
+            wire.manager.modify_order(order, key=a_key(), **wanted)
+        assert refused.value.code == rule
 
 
 # --- single orders: what else may change --------------------------------------------------------------------------------------------------
