@@ -230,11 +230,21 @@ def _chips(contract: Contract, quote: Quote | None, ticks: Ticks) -> tuple[Chip,
     middle = (bid + ask) / 2 if bid is not None and ask is not None else None
     sizes = (quote.bid_size, quote.ask_size) if quote else (None, None)
     return (
-        Chip("bid", _("Bid") + (f" × {quantity(sizes[0])}" if sizes[0] else ""), ticks.price(contract, bid), _value(bid)),
+        Chip("bid", _("Bid") + _sized(sizes[0]), ticks.price(contract, bid), _value(bid)),
         Chip("mid", _("Mid"), number(middle, ticks.places(contract, middle)), _on_tick(middle, ticks, contract)),
-        Chip("ask", _("Ask") + (f" × {quantity(sizes[1])}" if sizes[1] else ""), ticks.price(contract, ask), _value(ask)),
+        Chip("ask", _("Ask") + _sized(sizes[1]), ticks.price(contract, ask), _value(ask)),
         Chip("last", _("Last"), ticks.price(contract, last), _value(last)),
     )
+
+
+def _sized(size: Decimal | None) -> str:
+    """ " × 300", of a large size " × 900K" or " × 1.1M": a chip is narrow."""
+    if not size:
+        return ""
+    for unit, word in ((Decimal(1_000_000), "M"), (Decimal(1_000), "K")):
+        if size >= 10_000 and size >= unit:
+            return f" × {quantity(round(size / unit, 1))}{word}"
+    return f" × {quantity(size)}"
 
 
 def _on_tick(price: Decimal | None, ticks: Ticks, contract: Contract) -> str:

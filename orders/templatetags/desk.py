@@ -60,6 +60,13 @@ def expiry(code: str) -> str:
 
 
 @register.simple_tag
+def contract(label: str) -> str:
+    """What a contract is called in a row: of "AAPL 20261218 240 C" the symbol, and the rest as a line below it."""
+    head, _, rest = label.partition(" ")
+    return format_html('{} <span class="k-con">{}</span>', head, rest) if rest else format_html("{}", head)
+
+
+@register.simple_tag
 def may_trade(user: Any, account: Account | None) -> bool:
     """Whether the user may trade the account that the page shows."""
     return account is not None and account.pk in tradable_ids(user)
