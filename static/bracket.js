@@ -1,17 +1,19 @@
-/* The exits of a bracket: rows come and go, distances and prices follow each other, and each row says what it means in money, percent and R.
+/* The exits of a bracket, or of a position that is there already: rows come and go, distances and prices follow each other, and each row
+   says what it means in money, percent and R.
 
    The rule it keeps: what was typed last leads. A price that a person typed stays, and its distance is worked out; otherwise the price is,
    on the tick nearest to it. Quantities that nobody typed divide what is left. */
 (() => {
   "use strict";
-  const { ONE, units, text, brief, ladder, tickAt, onTick, shown, money, signed, field, value } = window.Deskbook;
+  const { ONE, units, text, brief, ladder, tickAt, onTick, shown, signed, write, field, value } = window.Deskbook;
   const HUNDRED = 100n * ONE, MOST = 5;
   const abs = (number) => (number < 0n ? -number : number);
   const part = (form, number, name) => field(form, `pair_${number}_${name}`);
   const NAMES = ["typed", "quantity", "target", "target_unit", "target_price", "stop_kind", "stop", "stop_unit", "stop_price", "stop_offset", "time_stop"];
   const count = (form) => Math.min(Math.max(Number(value(form, "pair_count")) || 1, 1), MOST);
   const numbers = (form) => Array.from({ length: count(form) }, (_, n) => n + 1);
-  const isOn = (form) => { const box = field(form, "bracket"); return Boolean(box?.checked && !box.disabled); };
+  const isOfPosition = (form) => form.matches("[data-exits]");
+  const isOn = (form) => { const box = field(form, "bracket"); return isOfPosition(form) || Boolean(box?.checked && !box.disabled); };
 
   /* Which inputs of a pair a person typed stands in the form itself, so that a ticket that comes back knows it still. */
   const led = (form, number, name) => part(form, number, "typed").value.split(" ").includes(name);
@@ -55,21 +57,27 @@
     return found;
   }
 
-  /* A trailing stop: its distance is its own, and where it begins is only shown until somebody types it. */
+  /* A trailing stop: its distance is its own, and where it begins is only shown until somebody types it: at its distance from the entry, or
+     from the market of a position that is there already. */
   function trailing(form, number, way, basis) {
-    const price = part(form, number, "stop_price");
-    const away = reach(units(part(form, number, "stop").value), part(form, number, "stop_unit").value, basis.from, basis.tick, null);
-    const begins = basis.from === null || away === null || !basis.steps.length ? null : onTick(basis.steps, basis.from + way * away);
+    const price = part(form, number, "stop_price"), unit = part(form, number, "stop_unit").value, distance = units(part(form, number, "stop").value);
+    const away = (from) => (from === null ? null : reach(distance, unit, from, basis.tick, null));
+    const first = away(basis.market), begins = first === null || !basis.steps.length ? null : onTick(basis.steps, basis.market + way * first);
     price.placeholder = begins === null ? price.dataset.words : shown(basis.steps, begins);
-    return units(price.value) ?? begins;
+    const typed = units(price.value);
+    return { stop: typed ?? begins, risk: typed === null || basis.from === null ? away(basis.from) : abs(basis.from - typed) };
+  }
+
+  function fixed(form, number, way, basis) {
+    const stop = leg(form, number, "stop", way, basis, null);
+    return { stop, risk: stop === null || basis.from === null ? null : abs(basis.from - stop) };
   }
 
   function pair(form, number, sign, basis) {
     const kind = part(form, number, "stop_kind").value, price = part(form, number, "stop_price");
     price.dataset.words ??= price.placeholder;
     if (kind !== "TRAIL") price.placeholder = price.dataset.words;
-    const stop = kind === "TRAIL" ? trailing(form, number, -sign, basis) : leg(form, number, "stop", -sign, basis, null);
-    const risk = stop === null || basis.from === null ? null : abs(basis.from - stop);
+    const { stop, risk } = (kind === "TRAIL" ? trailing : fixed)(form, number, -sign, basis);
     const target = leg(form, number, "target", sign, basis, risk);
     limitOf(form, number, stop, sign, basis);
     return { number, stop, target, risk };
@@ -113,7 +121,7 @@
   const row = (form, number) => form.querySelector(`[data-pair="${number}"]`);
 
   function tell(form, found, size, sign, basis) {
-    const multiplier = units(form.querySelector("[data-multiplier]")?.dataset.multiplier) || ONE;
+    const multiplier = units((form.dataset.multiplier ?? form.querySelector("[data-multiplier]")?.dataset.multiplier)) || ONE;
     for (const name of ["target", "stop"]) {
       const place = row(form, found.number).querySelector(`[data-leg-say=${name}]`), price = found[name];
       place.replaceChildren();
@@ -129,23 +137,36 @@
     }
   }
 
+  /* What the distances are counted from: the entry's price on a ticket, what a position cost, or what somebody typed in its place. */
+  function basisOf(form) {
+    const steps = ladder(form), counted = isOfPosition(form) ? units(value(form, "entry_price")) : window.Deskbook.entry(form);
+    const from = counted && counted > 0n ? counted : null;
+    return { from, market: isOfPosition(form) ? units(form.dataset.market) : from, steps, tick: tickAt(steps, from ?? 0n) };
+  }
+
   function exits(form) {
-    percents(form);
-    if (!form.matches("[data-ticket]") || !field(form, "pair_count")) return;
-    const sign = value(form, "side") === "SELL" ? -1n : 1n, steps = ladder(form), from = window.Deskbook.entry(form);
-    const basis = { from: from && from > 0n ? from : null, steps, tick: tickAt(steps, from ?? 0n) };
-    const sizes = divide(form);
+    if (!field(form, "pair_count")) return;
+    const side = isOfPosition(form) ? form.dataset.side : value(form, "side"), basis = basisOf(form), sizes = divide(form);
+    const sign = isOfPosition(form) ? BigInt(form.dataset.sign) : side === "SELL" ? -1n : 1n;
     for (const number of numbers(form)) {
-      if (!value(form, "side")) { tell(form, { number, stop: null, target: null }, null, sign, basis); row(form, number).dataset.kind = part(form, number, "stop_kind").value; continue; }
+      if (!side) { tell(form, { number, stop: null, target: null }, null, sign, basis); row(form, number).dataset.kind = part(form, number, "stop_kind").value; continue; }
       tell(form, pair(form, number, sign, basis), sizes[number - 1], sign, basis);
     }
     behaviour(form);
+    if (isOfPosition(form)) sends(form, exitWords(form).orders - 1);
+  }
+
+  /* How many orders go out: what a ticket says of itself, too. */
+  function sends(form, orders) {
+    const place = form.querySelector("[data-sends]");
+    if (place) place.textContent = orders === 1 ? place.dataset.sends : place.dataset.unit.replace("%n", orders);
   }
 
   /* What is folded away is said beside its name; a time stop is off where it would count from the wrong moment. */
   function behaviour(form) {
     const place = form.querySelector("[data-exits-says]"), oca = form.querySelector("[name=oca_type]:checked");
     if (place) place.textContent = [value(form, "exits_time_in_force"), oca?.dataset.says.toLowerCase()].filter(Boolean).join(" · ");
+    if (isOfPosition(form)) return;
     const off = value(form, "order_type") !== "MKT", why = form.querySelector("[data-time-stop-why]");
     for (const input of form.querySelectorAll("[data-time-stop]")) input.disabled = off;
     if (why) why.hidden = !off;
@@ -172,8 +193,6 @@
   /* --- Acts ---------------------------------------------------------------------------------------------------------------------------- */
 
   function typed(input, kind) {
-    const price = input.form.querySelector(`[data-price-input="${input.id}"]`) ? input : document.getElementById(input.dataset.priceInput);
-    if (price) price.dataset.typed = price === input ? "1" : "";
     const found = /^pair_(\d)_(\w+)$/.exec(input.name);
     if (!found || kind !== "input") return;
     const [, number, name] = found, form = input.form;
@@ -184,10 +203,10 @@
   }
 
   function show(form, pairs) {
-    field(form, "pair_count").value = pairs;
     form.querySelector(".exits").dataset.pairs = pairs;
     form.querySelectorAll("[data-pair]").forEach((one) => { one.hidden = Number(one.dataset.pair) > pairs; });
     form.querySelector("[data-add-pair]").disabled = pairs === MOST;
+    write(field(form, "pair_count"), pairs); // and everything is worked out anew
   }
 
   function copy(form, from, to) {
@@ -200,7 +219,6 @@
     copy(form, pairs - 1, pairs);
     for (const name of ["typed", "quantity", "target_price", "stop_price"]) part(form, pairs, name).value = "";
     show(form, pairs);
-    window.Deskbook.renew(form);
     part(form, pairs, "target").focus();
   }
 
@@ -208,9 +226,14 @@
     for (let next = number; next < count(form); next += 1) copy(form, next + 1, next);
     part(form, count(form), "typed").value = "";
     show(form, count(form) - 1);
-    window.Deskbook.renew(form);
     form.querySelector("[data-add-pair]").focus();
   }
+
+  /* What the distances count from, put there by a press. */
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-count-from]");
+    if (button) write(field(button.form, "entry_price"), button.dataset.countFrom);
+  });
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-add-pair], [data-remove-pair]");
@@ -220,21 +243,5 @@
     else remove(button.form, Number(button.closest("[data-pair]").dataset.pair));
   });
 
-  /* --- Percent and price beside each other, in the questions about a position ------------------------------------------------------------ */
-
-  function percents(form) {
-    const steps = ladder(form);
-    for (const percent of form.querySelectorAll("[data-percent-of]")) {
-      const price = document.getElementById(percent.dataset.priceInput), way = BigInt(percent.dataset.sign);
-      const from = units(document.getElementById(percent.dataset.percentOf).value);
-      if (!from || !steps.length) continue;
-      if (price.dataset.typed && units(price.value)) {
-        percent.value = text((way * (units(price.value) - from) * 10000n) / from * (ONE / 100n), 2);
-      } else if (units(percent.value) !== null) {
-        price.value = shown(steps, onTick(steps, (from * (HUNDRED + way * units(percent.value))) / HUNDRED));
-      }
-    }
-  }
-
-  Object.assign(window.Deskbook, { exits, exitWords, typed });
+  Object.assign(window.Deskbook, { exits, exitWords, sends, typed });
 })();

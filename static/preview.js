@@ -9,21 +9,24 @@
   document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.requestConfig.verb === "post") asked = Date.now(); });
 
   function count() {
-    const place = document.querySelector("#preview-send [data-life]"), form = place?.closest("form");
-    if (!form || form.dataset.busy) return; // what became of a request that is under way is another matter
+    for (const place of document.querySelectorAll(".preview [data-life]")) tell(place, place.closest("form"));
+  }
+
+  function tell(place, form) {
+    if (form.dataset.busy) return; // what became of a request that is under way is another matter
     const life = Number(place.dataset.life);
     place.dataset.from ||= asked;
     const left = Math.ceil(life - (Date.now() - Number(place.dataset.from)) / 1000);
     place.textContent = place.dataset.words.replace("%n", left);
     form.classList.toggle("is-ending", left <= LAST);
-    if (left <= 0 || left > life) over(form); // more than its life: somebody set the clock back
+    if (left <= 0 || left > life) over(form, place.closest("button")); // more than its life: somebody set the clock back
   }
 
-  function over(form) {
-    const send = form.querySelector("#preview-send"), again = form.querySelector("#preview-again"), had = document.activeElement === send;
+  function over(form, send) {
+    const again = form.querySelector("[data-again]"), had = document.activeElement === send;
     send.remove();
     form.querySelector("[data-over]").hidden = again.hidden = false;
-    form.closest("#ticket-preview").toggleAttribute("data-over", true);
+    form.closest(".preview").toggleAttribute("data-over", true);
     if (had) again.focus({ preventScroll: true });
   }
 

@@ -55,21 +55,22 @@
 
   /* Scrolls the column of the ticket, and nothing around it. */
   function bringUp(part) {
-    const column = part.closest("aside");
+    const column = part.closest("aside, dialog");
     if (column && column.scrollHeight > column.clientHeight && getComputedStyle(column).overflowY !== "visible") {
       column.scrollTop += part.getBoundingClientRect().top - column.getBoundingClientRect().top;
     } else part.scrollIntoView({ block: "nearest" });
   }
 
-  /* A preview is of the ticket as it was: what is changed has none. */
+  /* A preview is of the form as it was, beside which it stands: what is changed has none. */
+  const PREVIEWED = "[data-ticket], [data-exits]";
   for (const kind of ["input", "change"]) {
     document.addEventListener(kind, (event) => {
-      if (event.target.form?.matches("[data-ticket]")) clearPreview();
+      if (event.target.form?.matches(PREVIEWED)) clearPreview(event.target.form);
     });
   }
 
-  function clearPreview() {
-    const shown = document.querySelector("#ticket-preview[data-seal]");
+  function clearPreview(form) {
+    const shown = form.parentElement.querySelector(":scope > .preview[data-seal]");
     if (!shown) return;
     shown.removeAttribute("data-seal");
     shown.replaceChildren();
@@ -80,12 +81,12 @@
     const form = document.querySelector("form[data-send]:not([data-fresh])"), button = form && buttons(form)[0];
     if (!button) return;
     form.dataset.fresh = "1";
-    bringUp(form.closest("#ticket-preview"));
+    bringUp(form.closest(".preview"));
     off(button, "fresh", true);
     setTimeout(() => {
       off(button, "fresh", false);
       const here = document.activeElement;
-      if (!button.disabled && (here === document.body || here?.closest("#ticket-panel"))) button.focus({ preventScroll: true });
+      if (!button.disabled && (here === document.body || here?.closest("#ticket-panel, dialog"))) button.focus({ preventScroll: true });
     }, LOOK);
   });
 
@@ -110,7 +111,7 @@
       // On a phone the ticket is a sheet over the desk: what became of the order is behind it.
       if (status < 300 && isSending(form) && location.hash === "#ticket") location.hash = "content";
     }
-    else if (form.elements.key && !(form.matches("[data-ticket]") && !isSending(form))) lookUp(form, form.elements.key.value);
+    else if (form.elements.key && !(form.matches(PREVIEWED) && !isSending(form))) lookUp(form, form.elements.key.value);
     else { release(form); toast(words().failed, "bad"); }
   });
 

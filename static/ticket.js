@@ -5,7 +5,6 @@
 (() => {
   "use strict";
   const { units, ONE, money, write, field, value, ladder, onTick, shown } = window.Deskbook;
-  const tickets = () => document.querySelectorAll("form[data-ticket]");
 
   /* --- What is offered --------------------------------------------------------------------------------------------------------------- */
 
@@ -92,8 +91,7 @@
     const exits = window.Deskbook.exitWords?.(form, form.querySelector("[data-sentence-more]")?.dataset) ?? { orders: 1, words: "" };
     const more = form.querySelector("[data-sentence-more]");
     if (more) more.textContent = side ? exits.words : "";
-    const sends = form.querySelector("[data-sends]");
-    if (sends) sends.textContent = exits.orders === 1 ? sends.dataset.sends : sends.dataset.unit.replace("%n", exits.orders);
+    window.Deskbook.sends?.(form, exits.orders);
     seldom(form);
   }
 
@@ -135,7 +133,7 @@
 
   /* --- Acts ---------------------------------------------------------------------------------------------------------------------------- */
 
-  const concerns = (form) => form?.matches("[data-ticket]") || form?.querySelector("[data-percent-of]");
+  const concerns = (form) => form?.matches("[data-ticket], [data-exits]");
   for (const name of ["input", "change"]) {
     document.addEventListener(name, (event) => {
       const form = event.target.form;
@@ -184,8 +182,7 @@
   /* A ticket that came back with reasons begins with them; on a phone they may be far above. */
   document.addEventListener("htmx:afterSettle", (event) => event.detail.target?.id === "ticket-panel" && document.getElementById("ticket-errors")?.focus());
 
-  const all = () => [...tickets(), ...document.querySelectorAll("form:has([data-percent-of])")];
-  const refresh = () => { all().forEach(renew); gate(); gateForms(); };
+  const refresh = () => { document.querySelectorAll("form:is([data-ticket], [data-exits])").forEach(renew); gate(); gateForms(); };
   document.addEventListener("htmx:afterSettle", refresh);
   document.body.addEventListener("oms:live", refresh);
   document.addEventListener("DOMContentLoaded", refresh); // when the scripts after this one have run

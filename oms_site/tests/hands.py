@@ -94,6 +94,15 @@ class Hands:
         self.preview(side, quantity, symbol, order_type, price, bracket).click()
         expect(self.toast(f"{side} {quantity} {symbol}")).to_be_visible()
 
+    def protect(self, symbol: str, held: str) -> None:
+        """Puts the desk's own exits around the position (`held` as it is written: +10), as their preview shows them."""
+        self.position(symbol).get_by_role("link", name=f"Protect {symbol}").click()
+        self.dialog(f"Protect {held} {symbol}").get_by_role("button", name="Preview").click()
+        send = self.page.locator("#exits-send")
+        expect(send).to_be_enabled()
+        send.click()
+        expect(self.page.get_by_role("dialog")).to_have_count(0)
+
     # --- what the page shows ------------------------------------------------------------------------------------------------------------
 
     def toast(self, text: str) -> Locator:

@@ -144,8 +144,7 @@ def test_a_part_is_closed_the_rest_stays_covered_and_is_then_reversed_and_flatte
     trader = hands(size)
     page = trader.page
     trader.send("BUY", "10", symbol)
-    trader.position(symbol).get_by_role("link", name=f"Protect {symbol}").click()
-    trader.dialog(f"Protect +10 {symbol}").get_by_role("button", name="Send stop and target").click()
+    trader.protect(symbol, "+10")
     expect(trader.position(symbol)).to_contain_text("protected 10")
     trader.position(symbol).get_by_role("link", name=f"Close {symbol}").click()
     dialog = trader.dialog(f"Close +10 {symbol}")

@@ -1,4 +1,4 @@
-"""Closing and protecting a position: direction and quantity come from what IB reports."""
+"""Closing a position, and mending its protection: direction and quantity come from what IB reports."""
 
 from __future__ import annotations
 
@@ -34,11 +34,6 @@ def at(name: str, seats: Seats) -> str:
 
 def words(answer: Any) -> str:
     return answer.content.decode()
-
-
-def protection(**fields: Any) -> dict[str, Any]:
-    values = {"quantity": "100", "entry_price": "100", "stop_percent": "2", "target_percent": "8", "oca_type": "1", "time_in_force": "GTC"}
-    return fresh(**{**values, **fields})
 
 
 # --- close ----------------------------------------------------------------------------------------------------------------------------
@@ -96,79 +91,6 @@ def test_a_flat_position_cannot_be_closed_or_protected(seats: Seats, client: Cli
     seats.position("0", "0")
     for name in ("close", "protect"):
         assert client.get(at(name, seats)).status_code == 404
-
-
-# --- protect --------------------------------------------------------------------------------------------------------------------------
-
-
-def test_protection_is_suggested_from_the_average_cost(seats: Seats, client: Client) -> None:
-    seats.position("100", "233.33")
-    page = words(client.get(at("protect", seats)))
-    assert 'name="quantity" inputmode="decimal" value="100"' in page
-    assert 'name="entry_price" inputmode="decimal" value="233.33"' in page
-    assert 'placeholder="228.66"' in page
-    assert 'placeholder="252.00"' in page
-    assert "In a fast market both can fill and turn the position around." in page
-
-
-def test_only_what_is_bare_is_suggested(seats: Seats, client: Client) -> None:
-    seats.position("100")
-    seats.oca_pair("60")
-    assert 'name="quantity" inputmode="decimal" value="40"' in words(client.get(at("protect", seats)))
-
-
-def test_stop_and_target_go_as_one_oca_group(seats: Seats, client: Client) -> None:
-    seats.position("100")
-    answer = client.post(at("protect", seats), protection(oca_type="2"))
-    assert answer["Location"] == reverse("desk")
-    stop, target = OrderRecord.objects.order_by("-order_type")
-    assert (stop.order_type, stop.side, stop.stop_price, stop.time_in_force) == ("STP", "SELL", Decimal("98"), "GTC")
-    assert (target.order_type, target.limit_price) == ("LMT", Decimal("108"))
-    assert stop.oca_group == target.oca_group
-    assert stop.oca_group is not None
-    assert stop.oca_group.oca_type == 2
-
-
-def test_of_a_short_position_the_signs_are_mirrored(seats: Seats, client: Client) -> None:
-    seats.position("-100")
-    client.post(at("protect", seats), protection())
-    stop, target = OrderRecord.objects.order_by("-order_type")
-    assert (stop.side, stop.stop_price, target.limit_price) == ("BUY", Decimal("102"), Decimal("92"))
-
-
-def test_a_price_that_is_given_counts(seats: Seats, client: Client) -> None:
-    seats.position("100")
-    client.post(at("protect", seats), protection(stop_price="97.25", stop_percent=""))
-    assert OrderRecord.objects.get(order_type="STP").stop_price == Decimal("97.25")
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"stop_percent": "", "stop_price": ""}, "Give a percentage or a price."),
-        ({"stop_price": "101"}, "(STOP_THROUGH_MARKET)"),
-        ({"stop_price": "97.255"}, "(OFF_TICK)"),
-        ({"quantity": "ten"}, "Use digits and a point"),
-        ({"oca_type": "7"}, "not one of the available choices"),
-        ({"stop_percent": "150"}, "TICKET"),
-    ],
-)
-def test_a_protection_that_cannot_be_is_said_and_nothing_is_sent(seats: Seats, client: Client, fields: dict[str, str], said: str) -> None:
-    seats.position("100")
-    answer = client.post(at("protect", seats), protection(**fields))
-    assert answer.status_code == 422
-    assert said in words(answer)
-    assert OrderRecord.objects.count() == 0
-
-
-def test_in_place_it_is_a_dialog_that_comes_back_with_its_faults(seats: Seats, client: Client) -> None:
-    seats.position("100")
-    answer = client.post(at("protect", seats), protection(stop_price="120"), **HTMX)
-    assert answer.status_code == 422
-    assert words(answer).startswith("<dialog")
-    assert 'value="120"' in words(answer)
-    answer = client.post(at("protect", seats), protection(), **HTMX)
-    assert words(answer).startswith('<div hx-swap-oob="innerHTML:#toasts">')
 
 
 def test_a_plain_order_that_makes_room_for_a_stop_is_named_as_what_it_is(seats: Seats, client: Client) -> None:

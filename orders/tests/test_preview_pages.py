@@ -243,10 +243,8 @@ def test_the_margin_of_somebody_elses_preview_is_not_found(seats: Seats, client:
 # --- no view places otherwise -----------------------------------------------------------------------------------------------------------
 
 PLACING = {"place_order", "place_bracket", "place_bracket_ticket", "place_market_order", "place_limit_order", "place_stop_order"}
-PLACING |= {"place_stop_limit_order"}
+PLACING |= {"place_stop_limit_order", "place_exits"}
 ASKED_BEFORE = {
-    "place_oca_group",
-    "place_exits",
     "close_position",
     "reverse_position",
     "repair_protection",

@@ -40,11 +40,11 @@ def pair_fields(number: int) -> dict[str, forms.Field]:
     """The fields of one pair."""
     fields: dict[str, forms.Field] = {
         "quantity": Number(required=False),
-        "target": Number(required=False),
+        "target": Number(required=False, positive=False),
         "target_unit": forms.ChoiceField(choices=TARGET_UNITS, required=False),
         "target_price": Number(required=False),
         "stop_kind": forms.ChoiceField(choices=STOP_KINDS, required=False),
-        "stop": Number(required=False),
+        "stop": Number(required=False, positive=False),
         "stop_unit": forms.ChoiceField(choices=STOP_UNITS, required=False),
         "stop_price": Number(required=False),
         "stop_offset": Number(required=False),
@@ -74,14 +74,20 @@ def bound_pair(form: forms.Form, number: int) -> PairFields:
 
 @dataclass(frozen=True)
 class Basis:
-    """What the distances are counted from: the entry's price, its direction, and the contract's ticks."""
+    """What the distances are counted from: the entry's price, its direction, and the contract's ticks.
+
+    A position that is `held` may have left its cost behind: its exits may lie on either side of it, or at it.
+    """
 
     entry: Decimal | None  # None: no price to count from, so only prices that are given can be used
     sign: int  # +1 where the entry buys
     rule: PriceRule | None
+    held: bool = False
 
     def needed(self, row: Row, field: str) -> tuple[Decimal, PriceRule]:
-        if self.entry is None or self.rule is None:
+        if self.rule is None:
+            raise row.fault(field, "the price ticks of this contract are not known yet, so no price can be counted from a distance")
+        if self.entry is None:
             raise row.fault(field, "there is no quote to count this distance from: give the price")
         return self.entry, self.rule
 
@@ -136,6 +142,8 @@ def _price(row: Row, leg: str, basis: Basis, way: int, risk: Decimal | None = No
         return row[f"{leg}_price"]
     if row[leg] is None:
         return None
+    if row[leg] <= 0 and not basis.held:
+        raise row.fault(leg, "must be above zero")
     entry, rule = basis.needed(row, leg)
     name = name_of(row.number, leg)
     away = distance(name, row[leg], unit_of(row, leg), entry=entry, rule=rule, risk=risk)
@@ -149,8 +157,8 @@ def unit_of(row: Row, leg: str) -> Unit:
 def trail_of(row: Row, basis: Basis) -> dict[str, Decimal]:
     """The distance of a trailing stop: in percent as it is, else as an amount on the tick."""
     value, unit = row["stop"], unit_of(row, "stop")
-    if value is None:
-        raise row.fault("stop", "give the distance that the trailing stop keeps")
+    if value is None or value <= 0:
+        raise row.fault("stop", "give the distance that the trailing stop keeps, above zero")
     if unit is Unit.PERCENT:
         return {"trail_percent": value}
     if unit is Unit.AMOUNT:
@@ -177,7 +185,7 @@ def _stop_limit(row: Row, stop: Decimal | None, basis: Basis) -> Decimal:
     if row["stop_offset"] is None:
         raise row.fault("stop_offset", "give how far past the stop it may still trade")
     if basis.rule is None:
-        raise row.fault("stop_offset", "the price ticks of the contract are not known: look it up first")
+        raise row.fault("stop_offset", "the price ticks of this contract are not known yet, so no price can be counted from a distance")
     return exit_price(name_of(row.number, "stop_offset"), stop, -row["stop_offset"] * basis.sign, basis.rule)
 
 

@@ -69,8 +69,8 @@ def sentence(words: str) -> str:
     return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
 
 
-ELSEWHERE = {"contract": "symbol", "trail_amount": "trail", "trail_percent": "trail", "pairs": "bracket"}
-"""Where a form shows what the rules call otherwise."""
+ELSEWHERE = {"contract": ("symbol",), "trail_amount": ("trail",), "trail_percent": ("trail",), "pairs": ("bracket", "quantity")}
+"""Where a form shows what the rules call otherwise: beside the first of these that it has."""
 
 IN_PAIRS = {"stop_limit_price": "stop_offset", "trail_amount": "stop", "trail_percent": "stop"}
 
@@ -78,7 +78,8 @@ IN_PAIRS = {"stop_limit_price": "stop_offset", "trail_amount": "stop", "trail_pe
 def add_refusal(form: forms.Form, message: str, field: str, rule: str) -> None:
     """Puts a refusal beside the field it names, with its rule; in the summary where it names none of the form's."""
     words = f"{sentence(message)} ({rule})" if rule else sentence(message)
-    field = field if field in form.fields else ELSEWHERE.get(field, field)
+    if field not in form.fields:
+        field = next((name for name in ELSEWHERE.get(field, ()) if name in form.fields), field)
     if found := re.fullmatch(r"(pair_\d+_)(\w+)", field):
         field = found[1] + IN_PAIRS.get(found[2], found[2])
     form.add_error(field if field in form.fields else None, forms.ValidationError(words, code=rule or "refused"))

@@ -16,24 +16,22 @@ from django.utils.translation import gettext_lazy
 
 from orders.contracts import ticks
 from orders.models import Account, Contract
+from orders.pages.forms.exits import ExitsForm, default_exits
 from orders.pages.forms.moments import LocalMoment
-from orders.pages.forms.own_exits import default_pair
-from orders.pages.forms.pairs import MOST_PAIRS, Basis, PairFields, bound_pair, name_of, pair_fields, pair_names, read_pairs
+from orders.pages.forms.pairs import Basis, read_pairs
 from orders.pages.forms.reading import Number, add_refusal
 from orders.pages.forms.sizing import size_fields
 from orders.pages.forms.words import (
     ADAPTIVE,
     ALL_TIMES_IN_FORCE,
-    OCA_TYPES,
     ON_OPEN,
     ORDER_TYPES,
     SIDES,
-    TIMES_IN_FORCE,
     TRAIL_UNITS,
     TRIGGER_METHODS,
 )
 from orders.queries.quotes import quote_of
-from orders.rules.terms import AdaptivePriority, OcaType, OrderTerms, OrderType, Side, TimeInForce, TriggerMethod
+from orders.rules.terms import AdaptivePriority, OrderTerms, OrderType, Side, TimeInForce, TriggerMethod
 from orders.rules.tickets import ENTRY_TYPES, BracketTicket, PlaceRequest, TicketError
 
 HUNDRED = Decimal(100)
@@ -41,7 +39,7 @@ SELDOM = ("good_after", "display_size", "trigger_method", "adaptive", "all_or_no
 """Fields that are folded away until somebody wants them."""
 
 
-class TicketForm(forms.Form):
+class TicketForm(ExitsForm):
     """One order, or an entry with up to five pairs of exits. Prices its type does not have are left out of `cleaned_data`."""
 
     account = forms.ChoiceField(error_messages={"invalid_choice": gettext_lazy("Choose an account that you may trade.")})
@@ -65,10 +63,6 @@ class TicketForm(forms.Form):
     trigger_method = forms.ChoiceField(choices=TRIGGER_METHODS, required=False)
     adaptive = forms.ChoiceField(choices=ADAPTIVE, required=False)
     bracket = forms.BooleanField(required=False)
-    pair_count = forms.IntegerField(required=False, min_value=1, max_value=MOST_PAIRS)
-    oca_type = forms.ChoiceField(choices=[(value, label) for value, label, _words in OCA_TYPES], required=False)
-    exits_time_in_force = forms.ChoiceField(choices=TIMES_IN_FORCE, required=False)
-    exits_outside_rth = forms.BooleanField(required=False)
     note = forms.CharField(required=False, max_length=80, strip=True)
     confirm_duplicate = forms.BooleanField(required=False)
 
@@ -77,24 +71,11 @@ class TicketForm(forms.Form):
         super().__init__(*args, initial=initial, **options)
         known = list(accounts)
         self.fields["account"].choices = [(account.code, str(account)) for account in known]  # type: ignore[attr-defined]
-        for number in range(1, MOST_PAIRS + 1):
-            self.fields.update(pair_fields(number))
         self.fields.update(size_fields())
         code = self["account"].value()
         self.zone = next((account.time_zone for account in known if account.code == code), "UTC")
         for name in ("good_till", "good_after"):
             self.fields[name].zone = self.zone  # type: ignore[attr-defined]
-
-    @property
-    def pairs_shown(self) -> int:
-        """How many rows of exits are in use."""
-        given = str(self["pair_count"].value() or "")
-        return min(max(int(given), 1), MOST_PAIRS) if given.isdecimal() else 1
-
-    @property
-    def pairs(self) -> list[PairFields]:
-        """All rows of exits as a template shows them; those beyond `pairs_shown` are kept out of sight until they are added."""
-        return [bound_pair(self, number) for number in range(1, MOST_PAIRS + 1)]
 
     @property
     def more_says(self) -> str:
@@ -114,13 +95,9 @@ class TicketForm(forms.Form):
     def more_has_errors(self) -> bool:
         return any(name in self.errors for name in SELDOM)
 
-    @property
-    def exits_have_errors(self) -> bool:
-        return any(name == "oca_type" or name.startswith("exits_") or name.endswith("_time_stop") for name in self.errors)
-
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        self._leave_out_unused_pairs(data)
+        self.leave_out_pairs(data, (data.get("pair_count") or 1) if data.get("bracket") else 0)
         if "order_type" not in data:
             return data
         if data["order_type"] in ON_OPEN:
@@ -129,7 +106,7 @@ class TicketForm(forms.Form):
         for name, has, needs in _prices(order_type):
             self._price(data, name, has, needs)
         if data.get("time_in_force") != TimeInForce.GTD:
-            self._leave_out(data, "good_till")
+            self.leave_out(data, "good_till")
         elif data.get("good_till") is None and "good_till" not in self.errors:
             self.add_error("good_till", _("Say until when the order is good."))
         if data.get("bracket") and order_type not in ENTRY_TYPES:
@@ -138,20 +115,10 @@ class TicketForm(forms.Form):
 
     def _price(self, data: dict[str, Any], name: str, has: bool, needs: bool) -> None:
         if not has:
-            self._leave_out(data, name)
+            self.leave_out(data, name)
         elif needs and data.get(name) is None and name not in self.errors:
             words = {"trail": _("A %s order needs the distance it keeps."), "limit_offset": _("A %s order needs its limit's distance.")}
             self.add_error(name, words.get(name, _("A %s order needs this price.")) % data["order_type"])
-
-    def _leave_out(self, data: dict[str, Any], name: str) -> None:
-        data[name] = None
-        self.errors.pop(name, None)
-
-    def _leave_out_unused_pairs(self, data: dict[str, Any]) -> None:
-        used = (data.get("pair_count") or 1) if data.get("bracket") else 0
-        for number in range(used + 1, MOST_PAIRS + 1):
-            for field in pair_names_of(number):
-                self._leave_out(data, field)
 
     def request(self, contract: Contract) -> PlaceRequest | None:
         """What the manager is asked to place. None, with the reasons beside the fields, where it cannot be known."""
@@ -193,12 +160,13 @@ class TicketForm(forms.Form):
         data = self.cleaned_data
         basis = Basis(entry_price(terms, contract), terms.side.sign, ticks(contract))
         pairs = read_pairs(data, data["pair_count"] or 1, terms.quantity, contract.size_increment, basis)
+        exits = self.behaviour
         return BracketTicket(
             entry=terms,
             pairs=pairs,
-            oca_type=OcaType(int(data["oca_type"] or OcaType.CANCEL_WITH_BLOCK)),
-            exits_time_in_force=TimeInForce(data["exits_time_in_force"] or TimeInForce.GTC),
-            exits_outside_rth=data["exits_outside_rth"],
+            oca_type=exits["oca_type"],
+            exits_time_in_force=exits["time_in_force"],
+            exits_outside_rth=exits["outside_rth"],
         )
 
 
@@ -213,23 +181,14 @@ def _prices(order_type: OrderType) -> list[tuple[str, bool, bool]]:
     ]
 
 
-def pair_names_of(number: int) -> list[str]:
-    return [name for name in pair_names() if name.startswith(name_of(number, ""))]
-
-
 def default_initial() -> dict[str, Any]:
     """What a ticket says before anybody has filled it in; no side, no quantity, no price."""
-    values: dict[str, Any] = {
+    return {
         "order_type": OrderType.LIMIT.value,
         "time_in_force": TimeInForce.DAY.value,
         "trail_unit": "%",
-        "pair_count": 1,
-        "oca_type": str(OcaType.CANCEL_WITH_BLOCK.value),
-        "exits_time_in_force": TimeInForce.GTC.value,
+        **default_exits(),
     }
-    for number in range(1, MOST_PAIRS + 1):
-        values |= default_pair(number)
-    return values
 
 
 def entry_price(terms: OrderTerms, contract: Contract) -> Decimal | None:

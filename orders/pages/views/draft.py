@@ -19,6 +19,7 @@ from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Contract
 from orders.pages.forms import Stamp, TicketForm, reference_price
+from orders.pages.forms.exits import ExitsForm
 from orders.pages.forms.own_exits import default_pair, template_values
 from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, Basis, name_of
 from orders.pages.forms.reading import sentence
@@ -37,7 +38,7 @@ def draft(request: HttpRequest) -> HttpResponse:
     """The ticket again, after one act: `add_pair`, `remove_pair_<number>`, `size`, `take_size`."""
     account = visible_accounts(request.user).filter(code=request.POST.get("account", "")).first() or current_account(request)
     act = request.POST.get("act", "")
-    values = reshaped(typed(request.POST), act)
+    values = reshaped(typed(request.POST, TicketForm(accounts=())), act)
     sized = size_for(request, request.POST)
     if act == "take_size" and sized is not None and sized.value:
         values["quantity"] = sized.value
@@ -53,17 +54,26 @@ def save_exits(request: HttpRequest) -> HttpResponse:
     form = TicketForm(request.POST, accounts=tradable_accounts(request.user))
     form.is_valid()  # what could be read is enough
     words, is_bad = (_("Choose a symbol first."), True) if contract is None else _save(request, form.cleaned_data, contract)
+    return told(request, words, is_bad=is_bad) or draft(request)
+
+
+def told(request: HttpRequest, words: str, *, is_bad: bool) -> HttpResponse | None:
+    """What is said of exits that were kept: a toast for htmx; None where it stands on the next page."""
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponse(toast(words, is_bad=is_bad))
     (messages.error if is_bad else messages.success)(request, words)
-    return draft(request)
+    return None
 
 
 def _save(request: HttpRequest, data: dict[str, Any], contract: Contract) -> tuple[str, bool]:
-    """What is said of it, and whether it went wrong."""
     side = Side(data.get("side") or Side.BUY)
+    return keep_exits(request, data, contract, Basis(typed_entry(data) or reference_price(contract, side), side.sign, ticks(contract)))
+
+
+def keep_exits(request: HttpRequest, data: dict[str, Any], contract: Contract, basis: Basis) -> tuple[str, bool]:
+    """Keeps the first pair as the user's own exits for the symbol. Gives what is said of it, and whether it went wrong."""
     try:
-        values = template_values(data, Basis(typed_entry(data) or reference_price(contract, side), side.sign, ticks(contract)))
+        values = template_values(data, basis)
         kept = OrderManager(request.user).set_exit_template(
             contract.symbol,
             key=Stamp.fresh(timezone.now()).key,  # the ticket's own is for its order
@@ -80,10 +90,9 @@ def _save(request: HttpRequest, data: dict[str, Any], contract: Contract) -> tup
     return _("Your exits for %(symbol)s: target %(target)s %%, stop %(stop)s %%.") % said, False
 
 
-def typed(posted: QueryDict) -> dict[str, Any]:
+def typed(posted: QueryDict, form: ExitsForm) -> dict[str, Any]:
     """What was typed, as the initial values of a form; a box that is not ticked says so."""
-    fields = TicketForm(accounts=()).fields
-    return {name: posted.get(name, "") for name in fields if name != "confirm_duplicate"}
+    return {name: posted.get(name, "") for name in form.fields if name != "confirm_duplicate"}
 
 
 def reshaped(values: dict[str, Any], act: str) -> dict[str, Any]:

@@ -18,21 +18,19 @@ from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Account, Contract, OrderRecord, Submission
 from orders.pages import arming
-from orders.pages.forms import TicketForm, add_refusal
+from orders.pages.forms import TicketForm
 from orders.pages.permissions import current_account
+from orders.pages.views import previewing
 from orders.pages.views.frame import done, toast, too_old, was_sent_before
-from orders.pages.views.preview import Ticket, in_its_place, read_ticket, show_preview
-from orders.pages.views.ticket import ONCE, answer, initial, lasting, ticket_context
-from orders.preview.redeeming import request_of
-from orders.preview.request import PlaceRequest
+from orders.pages.views.preview import Ticket, read_ticket, show_preview
+from orders.pages.views.ticket import ONCE, answer, initial, lasting, ticket_context, ticket_place
 from orders.queries import gateway, tradable_accounts, visible_accounts
 from orders.queries.orders import terms_words
 from orders.queries.quotes import quote_of
 from orders.queries.show import Ticks
 from orders.rules.limits import Rule
-from orders.rules.seals import Code
-from orders.rules.terms import Role, plain
-from orders.rules.tickets import BracketTicket
+from orders.rules.terms import OrderTerms, Role, plain
+from orders.rules.tickets import BracketTicket, ExitsTicket
 
 MOST_SPELLED = 3
 """Exits that are told one by one."""
@@ -84,8 +82,8 @@ def _send(request: HttpRequest, read: Ticket) -> HttpResponse:
     """Places what was shown; where that is refused, the ticket with a fresh preview."""
     assert read.account is not None and read.contract is not None
     armed, seal = bool(request.POST.get("arming")), request.POST.get("seal", "")
-    asked = request_of(request.user, seal, read.fields) or read.request()
-    if asked is None:
+    asked = previewing.asked_for(request, read, seal)
+    if asked is None or isinstance(asked, ExitsTicket):
         return show_preview(request, read)
     data = read.form.cleaned_data
     try:
@@ -101,27 +99,15 @@ def _send(request: HttpRequest, read: Ticket) -> HttpResponse:
             armed=armed and not seal,
         )
     except Refused as refused:
-        return _refused(request, read, refused, seal)
+        return previewing.refused(request, read, refused, seal)
     return _sent(request, read.account, read.contract, orders)
-
-
-def _refused(request: HttpRequest, read: Ticket, refused: Refused, seal: str) -> HttpResponse:
-    """Beside its field where it names one; what the preview finds again by itself is said once."""
-    if refused.code == "KEY_REUSED":
-        words = _("This form was used before. Look at your orders: the earlier one may have been accepted.")
-        add_refusal(read.form, words, "", refused.code)
-        return show_preview(request, read)
-    if refused.code in set(Code):
-        return show_preview(request, read, notes=[f"{refused.message} ({refused.code})"], instead_of=seal, changed=refused.code)
-    note = _("Nothing was sent: %(words)s (%(rule)s)") % {"words": refused.message, "rule": refused.code}
-    return show_preview(request, read, notes=[note])
 
 
 def place(
     manager: OrderManager,
     account: Account,
     contract: Contract,
-    asked: PlaceRequest,
+    asked: OrderTerms | BracketTicket,
     *,
     key: str,
     note: str,
@@ -145,7 +131,7 @@ def _sent(request: HttpRequest, account: Account, contract: Contract, orders: li
     form = TicketForm(accounts=tradable_accounts(request.user), initial={**initial(account, contract, request.user), **kept})
     context = ticket_context(request, account, form=form, contract=contract)
     again = armed(request, account) if request.POST.get("arming") else ""
-    return in_its_place(request, answer(request, context, extra=toast(words, orders[0].client_order_id) + again))
+    return ticket_place().of_the_whole(request, answer(request, context, extra=toast(words, orders[0].client_order_id) + again))
 
 
 def armed(request: HttpRequest, account: Account) -> str:

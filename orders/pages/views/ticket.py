@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -21,6 +22,7 @@ from orders.pages.forms.own_exits import exits_of
 from orders.pages.forms.pairs import MOST_PAIRS, name_of
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import contract_by_id
+from orders.pages.views.previewing import Place
 from orders.queries import gateway, tradable_accounts
 from orders.queries.quotes import describe
 from orders.queries.show import Ticks
@@ -47,6 +49,12 @@ ONCE = ("account", "outside_rth", "note", "bracket", "adaptive", "trigger_method
 CLOSED_DIALOG = '<div id="dialog-slot" hx-swap-oob="innerHTML"></div>'
 """Goes with a ticket whose contract was picked in a dialog: the dialog is done."""
 
+
+def ticket_place() -> Place:
+    """Where the ticket shows its preview."""
+    return Place(preview="ticket-preview", form="ticket-form", send=reverse("ticket"), whole="#ticket-panel")
+
+
 # --- what the ticket shows ------------------------------------------------------------------------------------------------------------
 
 
@@ -66,6 +74,7 @@ def ticket_context(
     return {
         "account": account,
         "form": form,
+        "place": ticket_place(),
         "offered": offers_of(contract, str(form["order_type"].value()), str(form["time_in_force"].value())),
         "oca_types": OCA_TYPES,
         "entry_types": ",".join([*(word.value for word in ENTRY_TYPES), *ON_OPEN]),
@@ -131,9 +140,8 @@ def choose(request: HttpRequest, con_id: int) -> HttpResponse:
     context = ticket_context(request, account, form=form, contract=found.contract)
     picked = "picked" in request.GET
     response = answer(request, {**context, "problem": found.problem}, extra=CLOSED_DIALOG if picked else "")
-    if picked:  # whatever was pressed in the dialog: what came of it is the ticket
-        response["HX-Retarget"], response["HX-Reswap"] = "#ticket-panel", "outerHTML"
-    return response
+    # Whatever was pressed in the dialog: what came of it is the ticket.
+    return ticket_place().of_the_whole(request, response) if picked else response
 
 
 def _kept(request: HttpRequest, contract: Contract | None) -> dict[str, Any]:
