@@ -251,10 +251,8 @@ def test_one_click_mode_ends_where_trading_is_held_back(hands: Sit, desk: Desk) 
     trader = hands()
     arm(trader)
     admin = desk.visitor("admin")
-    admin.get("/admin/orders/limit/add/")
-    [(user,)] = desk.query("select id from auth_user where username = 'trader1'")
-    held = {"scope": "user", "account": "", "user": str(user), "rule": "TRADING_STATE", "value": "1", "note": "A test"}
-    assert admin.post("/admin/orders/limit/add/", **held).url.endswith("/limit/")
+    held = form_of(admin.get("/trading/?scope=user&user=trader1").text, "trading-form") | {"state": "REDUCE_ONLY", "reason": "A test"}
+    assert admin.post("/trading/", **held).status == 200
     expect(trader.page.locator("#panel-restraints")).to_contain_text("REDUCE ONLY")
     is_not_armed(trader.page)
     trader.page.get_by_role("button", name="Arm", exact=True).click()
