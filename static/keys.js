@@ -60,7 +60,7 @@
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
       // First it previews the ticket, then it sends what the preview shows.
       const panel = target.closest("#ticket-panel");
-      const button = panel?.querySelector("#preview-send") || panel?.querySelector("#ticket-send");
+      const button = ["preview-send", "preview-again", "ticket-send"].map((id) => panel?.querySelector(`#${id}`)).find(Boolean);
       if (button) event.preventDefault();
       if (button && !button.disabled) button.form.requestSubmit(button);
       return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,27 @@ def test_a_preview_that_has_expired_is_shown_again(hands: Sit, desk: Desk) -> No
     assert quantities(desk, "C") == []
     trader.shown().click()
     expect(trader.families("C")).to_contain_text("WORKING")
+
+
+def test_a_preview_that_is_over_says_so_by_itself_and_is_shown_again(hands: Sit, desk: Desk) -> None:
+    trader = hands()
+    page = trader.page
+    page.clock.install()
+    send = trader.preview("BUY", "15", "C", "LMT", "99.00")
+    expect(send).to_contain_text("as shown, until")
+    expect(send.locator("i")).to_have_text(re.compile(r"· \d\d s"))
+    page.clock.fast_forward(52_000)
+    expect(page.locator("#preview-form.is-ending")).to_be_visible()
+    page.clock.fast_forward(9_000)
+    expect(send).to_have_count(0)
+    shown = page.locator("#ticket-preview")
+    expect(shown.get_by_role("status")).to_have_text("This preview is over: the market may have moved since. Nothing was sent.")
+    again = page.get_by_role("button", name="Preview again")
+    expect(again).to_be_enabled()
+    page.locator("#ticket-form [name=quantity]").press("Control+Enter")
+    trader.shown().click()
+    expect(trader.toast("BUY 15 C")).to_be_visible()
+    assert quantities(desk, "C").count(15) == 1
 
 
 def test_somebody_elses_preview_sends_nothing(hands: Sit, desk: Desk) -> None:

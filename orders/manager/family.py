@@ -11,25 +11,16 @@ from decimal import Decimal
 
 from orders.checks import Draft
 from orders.errors import Refused
-from orders.exposure import OPEN_STATUSES, exited
+from orders.exposure import exited
 from orders.models import OrderRecord
+from orders.queries.legs import members
 from orders.rules.terms import EXITS, OrderTerms, Role, Side, plain
 from orders.rules.tickets import TicketError, check_exits, check_stop_limit, entry_prices
 
+__all__ = ["keep_whole", "members", "pairs"]
+
 Terms = Mapping[int, OrderTerms]
 """Terms of orders as they would be, by primary key."""
-
-
-def members(order: OrderRecord) -> list[OrderRecord]:
-    """The open orders that are changed together with this one, entry first: a bracket, or the exits placed with it."""
-    entry = order.parent or order
-    rows = OrderRecord.objects.filter(status__in=OPEN_STATUSES).select_related("account", "contract", "oca_group").order_by("pk")
-    children = list(rows.filter(parent=entry))
-    if not children and order.parent_id is None:
-        return list(rows.filter(unit_id=order.unit_id, role__in=EXITS)) if order.role in EXITS else [order]
-    for child in children:
-        child.parent = entry
-    return [entry, *children] if entry.is_open else children
 
 
 def pairs(exits: Sequence[OrderRecord]) -> list[list[OrderRecord]]:

@@ -20,7 +20,7 @@ from orders.exposure import OPEN_STATUSES
 from orders.manager import asked, changing, incidents, placing, repairing, resending, reshaping, templates, tending
 from orders.manager.asked import Changes, Options
 from orders.manager.limiting import LimitVerbs
-from orders.manager.placing import Exits, OcaExit, Placing
+from orders.manager.placing import OcaExit, Placing
 from orders.manager.stopping import StoppingVerbs
 from orders.manager.submissions import Answer, submit
 from orders.models import Account, BrokerCommand, Contract, ExitTemplate, Incident, OrderRecord, Position
@@ -30,7 +30,7 @@ from orders.queries.access import visible_accounts
 from orders.rules.exit_template import Template
 from orders.rules.guardian import Kind
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, terms_to_json
-from orders.rules.tickets import BracketTicket, ExitPair, pair_to_json, request_to_json
+from orders.rules.tickets import BracketTicket, ExitPair, ExitsTicket, request_to_json
 
 Work = Callable[[OpenBook, Placing], Sequence[OrderRecord]]
 
@@ -171,26 +171,28 @@ class OrderManager(StoppingVerbs, LimitVerbs):
         pairs: Sequence[ExitPair],
         *,
         key: str,
+        side: Side | None = None,
         oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK,
         **options: Unpack[Options],
     ) -> list[OrderRecord]:
         """Ways out of the position, of each pair [stop, target, time stop] as far as it has them; each pair is an OCA group of its own.
 
-        The pairs sum to at most what no other order works to close. GTC by default.
+        The pairs sum to at most what no other order works to close. GTC by default. `side` is the exits' own: with it they are refused
+        where the position has turned.
         """
         options = asked.without_attributes({"time_in_force": TimeInForce.GTC, **options})
-        wanted = Exits(
+        wanted = ExitsTicket(
             pairs=asked.pairs(pairs),
+            side=None if side is None else asked.word(Side, "side", side),
             oca_type=asked.word(OcaType, "oca_type", oca_type),
             time_in_force=asked.word(TimeInForce, "time_in_force", options["time_in_force"]),
             outside_rth=bool(options["outside_rth"]),
         )
-        payload = {**asdict(wanted), "pairs": [pair_to_json(pair) for pair in wanted.pairs]}
 
         def work(b: OpenBook, who: Placing) -> list[OrderRecord]:
             return placing.place_exits(b, who, wanted)
 
-        return self._place("place_exits", account, contract, payload, key, options, work)
+        return self._place("place_exits", account, contract, request_to_json(wanted), key, options, work, request=wanted)
 
     def place_oca_group(
         self,

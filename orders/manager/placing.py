@@ -28,6 +28,8 @@ from orders.rules.terms import CommandKind, OcaType, OrderTerms, Role, Side, Tim
 from orders.rules.tickets import (
     BracketTicket,
     ExitPair,
+    ExitsTicket,
+    PlaceRequest,
     TicketError,
     check_bracket,
     check_number,
@@ -65,17 +67,22 @@ class Placing:
     armed: bool = False
 
 
-def drafted(b: OpenBook, placing: Placing, request: OrderTerms | BracketTicket) -> list[Draft]:
-    """The orders of a request, weighed nowhere and written nowhere. Raises `TicketError`."""
+def drafted(b: OpenBook, placing: Placing, request: PlaceRequest) -> list[Draft]:
+    """The orders of a request, weighed nowhere and written nowhere. Raises `TicketError`, or `Refused` for exits of nothing."""
     if isinstance(request, BracketTicket):
         return draft_orders(b, placing, bracket_members(request, placing.contract, b.now))
+    if isinstance(request, ExitsTicket):
+        side = request.side or closing_side(_held(placing.account, placing.contract).quantity)
+        return draft_orders(b, placing, exits_members(request, side, b.now))
     check_terms(request, b.now)
     return draft_orders(b, placing, [Member(request, Role.SINGLE)])
 
 
-def judge(b: OpenBook, placing: Placing, drafts: Sequence[Draft]) -> list[Breach]:
-    """Every reason why these orders would be refused, in the order in which `check_unit` finds the first."""
+def judge(b: OpenBook, placing: Placing, request: PlaceRequest, drafts: Sequence[Draft]) -> list[Breach]:
+    """Every reason why the orders of this request would be refused, in the order in which placing them finds the first."""
     found = [checks.permission(b, placing.user, placing.account)]
+    if found == [None] and isinstance(request, ExitsTicket):
+        found.append(_misfit(placing, request))
     for draft in drafts:
         breach = checks.fits_contract(placing.contract, draft.terms)
         found.append(breach and checks.in_ticket(draft, breach))
@@ -144,29 +151,40 @@ def fields_of_one_pair(names: Mapping[str, str]) -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True)
-class Exits:
-    """What was asked of the exits of a position: pairs whose quantities sum to no more than no other order works to close."""
-
-    pairs: tuple[ExitPair, ...]
-    oca_type: OcaType
-    time_in_force: TimeInForce
-    outside_rth: bool
-
-
-def place_exits(b: OpenBook, placing: Placing, asked: Exits) -> list[OrderRecord]:
+def place_exits(b: OpenBook, placing: Placing, asked: ExitsTicket) -> list[OrderRecord]:
     """Ways out of the position as it is, each pair an OCA group of its own; of each pair what protects first.
 
-    Raises `Refused` NO_POSITION, EXCEEDS_POSITION, or `TicketError`.
+    Raises `Refused` NO_POSITION, POSITION_TURNED, EXCEEDS_POSITION, or `TicketError`.
     """
     refuse(checks.permission(b, placing.user, placing.account))  # before anything of the position is told
+    side = closing_side(_held(placing.account, placing.contract).quantity)
+    members = exits_members(asked, asked.side or side, b.now)
+    _fit(placing, asked)
+    return place_unit(b, placing, members, oca_type=asked.oca_type)
+
+
+def exits_members(asked: ExitsTicket, side: Side, now: datetime) -> list[Member]:
+    """The orders of the exits of a position. Raises `TicketError`."""
+    check_pairs(asked.pairs, side.opposite, asked.time_in_force)
+    return exit_members(asked.pairs, side, time_in_force=asked.time_in_force, outside_rth=asked.outside_rth, now=now)
+
+
+def _fit(placing: Placing, asked: ExitsTicket) -> None:
+    """Raises `Refused` where the position is not what these exits are for: it is gone, has turned, or is smaller."""
     position = _held(placing.account, placing.contract)
     side = closing_side(position.quantity)
-    check_pairs(asked.pairs, side.opposite, asked.time_in_force)
-    total = sum((pair.quantity for pair in asked.pairs), Decimal(0))
-    _within_position(placing.account, placing.contract, position, total, "quantity" if len(asked.pairs) == 1 else "pairs")
-    members = exit_members(asked.pairs, side, time_in_force=asked.time_in_force, outside_rth=asked.outside_rth, now=b.now)
-    return place_unit(b, placing, members, oca_type=asked.oca_type)
+    if asked.side not in (None, side):
+        words = f"The position in {placing.contract.label} is {plain(position.quantity)} now: {asked.side} orders would add to it."
+        raise Refused("POSITION_TURNED", words, field="contract")
+    _within_position(placing.account, placing.contract, position, asked.quantity, "quantity" if len(asked.pairs) == 1 else "pairs")
+
+
+def _misfit(placing: Placing, asked: ExitsTicket) -> Breach | None:
+    try:
+        _fit(placing, asked)
+    except Refused as refused:
+        return Breach(refused.code, refused.message, refused.limit, refused.actual, refused.field)
+    return None
 
 
 def _held(account: Account, contract: Contract) -> Position:
@@ -202,7 +220,8 @@ def place_oca_exit(b: OpenBook, placing: Placing, asked: OcaExit) -> list[OrderR
         position = _held(placing.account, placing.contract)
         check_pairs([pair], closing_side(position.quantity).opposite, asked.time_in_force)
         _doubt_entry(b, placing.contract, asked)
-        return place_exits(b, placing, Exits((pair,), asked.oca_type, asked.time_in_force, asked.outside_rth))
+        ticket = ExitsTicket((pair,), None, asked.oca_type, asked.time_in_force, asked.outside_rth)
+        return place_exits(b, placing, ticket)
 
 
 def _doubt_entry(b: OpenBook, contract: Contract, asked: OcaExit) -> None:

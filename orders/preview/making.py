@@ -16,18 +16,20 @@ from typing import Any
 from orders import checks
 from orders.book import OpenBook, book
 from orders.checks import Draft, Usage
+from orders.exposure import position_of
 from orders.manager import placing
 from orders.manager.placing import Placing
 from orders.models import Account, Contract, Preview, Quote
 from orders.models.reading import the_one
 from orders.preview import basis, margin, redeeming
 from orders.preview.margin import Heard
-from orders.preview.request import PlaceRequest, as_json, entry_of, sentence, ways_out
-from orders.preview.warnings import Scene, warnings
+from orders.preview.request import PlaceRequest, as_json, entry_of, opened_by, sentence, ways_out
+from orders.preview.warnings import Scene, warnings, warnings_of_exits
 from orders.queries.show import Ticks
 from orders.rules.limits import Breach, Facts, Market, Rule, fresh_market, notional
 from orders.rules.seals import LIFE, Basis, Change, Sealed, basis_to_json, changes, request_hash, seal_of
 from orders.rules.terms import BookKind
+from orders.rules.tickets import ExitsTicket
 
 KEPT = timedelta(hours=1)
 """How long a preview that was not sent is kept after its end."""
@@ -115,10 +117,11 @@ def make(
         account, contract = Account.objects.get(pk=account.pk), Contract.objects.get(pk=contract.pk)
         who = Placing(user=user, account=account, contract=contract, note=note, confirm_duplicate=confirm_duplicate)
         drafts = placing.drafted(b, who, request)
-        breaches = placing.judge(b, who, drafts)
+        breaches = placing.judge(b, who, request, drafts)
         shown = basis.read(user, account, contract, now)
         heard, inquiry = Heard(), None
-        if not any(breach.code in _UNANSWERABLE for breach in breaches):
+        # Of exits IB is not asked: they only reduce, and its patience is kept for what opens.
+        if not isinstance(request, ExitsTicket) and not any(breach.code in _UNANSWERABLE for breach in breaches):
             prospect = margin.ask(b, user, account, contract, entry_of(request))
             heard, inquiry = prospect.heard, prospect.inquiry
         row = _keep(b, user, account, contract, request, shown, fields)
@@ -163,6 +166,7 @@ def _previewed(
     row: Preview, request: PlaceRequest, drafts: Sequence[Draft], shown: Basis, market: Market | None, kind: str, **found: Any
 ) -> Previewed:
     entry, contract, now = entry_of(request), row.contract, row.created_at
+    legs = [draft.terms for draft in drafts] if isinstance(request, ExitsTicket) else None
     quote = the_one(Quote.objects.filter(contract=contract))
     volume = quote.volume if quote is not None else None
     scene = Scene(now, market, volume, shown.position, contract.liquid_hours, contract.trading_hours, contract.time_zone)
@@ -172,11 +176,14 @@ def _previewed(
         request=request,
         sentence=sentence(request, row.account, contract, Ticks.load()),
         worth=worth,
-        risk=_risk(request, shown, worth, margin.net_liquidation(row.account)),
+        risk=_risk(request, shown, _begins_at(request, row, worth), worth.price, margin.net_liquidation(row.account)),
         before=shown.position,
         after=shown.position + entry.quantity * entry.side.sign,
         usage=checks.usage(drafts, row.user, now),
-        warnings=[*checks.warnings(drafts, row.user, now), *warnings(entry, scene, has_exits=request is not entry)],
+        warnings=[
+            *checks.warnings(drafts, row.user, now),
+            *(warnings(entry, scene, has_exits=request is not entry) if legs is None else warnings_of_exits(legs, scene)),
+        ],
         **found,
     )
 
@@ -191,16 +198,23 @@ def _worth(request: PlaceRequest, shown: Basis, market: Market | None, *, is_liv
     return Worth(price, own, base, shown.multiplier, shown.rate)
 
 
-def _risk(request: PlaceRequest, shown: Basis, worth: Worth, net: Decimal | None) -> Risk | None:
-    """Of an order without stops nothing is known to be at risk but all of it."""
+def _begins_at(request: PlaceRequest, row: Preview, worth: Worth) -> Decimal | None:
+    """The price that gains and losses count from: that of the entry, or what a position that is there already has cost on average."""
+    if isinstance(request, ExitsTicket):
+        position = position_of(row.account, row.contract)
+        return position.entry_price if position is not None else None
     entry = entry_of(request)
-    price = entry.limit_price if entry.limit_price is not None else worth.price
-    outs = ways_out(request, price)
+    return entry.limit_price if entry.limit_price is not None else worth.price
+
+
+def _risk(request: PlaceRequest, shown: Basis, price: Decimal | None, market: Decimal | None, net: Decimal | None) -> Risk | None:
+    """Of an order without stops nothing is known to be at risk but all of it. A trailing stop begins at the entry, or at the market."""
+    outs = ways_out(request, market if isinstance(request, ExitsTicket) else price)
     if not outs or price is None or shown.rate is None or any(out.stop is None for out in outs):
         return None
 
     def amount(quantity: Decimal, distance: Decimal) -> Decimal:
-        return distance * entry.side.sign * quantity * shown.multiplier * shown.rate  # type: ignore[operator]
+        return distance * opened_by(request) * quantity * shown.multiplier * shown.rate  # type: ignore[operator]
 
     loss = sum((amount(out.quantity, price - out.stop) for out in outs if out.stop is not None), Decimal(0))
     gains = [amount(out.quantity, out.target - price) for out in outs if out.target is not None]

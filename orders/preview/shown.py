@@ -13,14 +13,16 @@ from django.utils.translation import gettext as _
 
 from orders.checks import Usage
 from orders.models import Account
-from orders.preview.making import Previewed
+from orders.preview.making import Previewed, Risk
 from orders.preview.margin import Heard
+from orders.preview.parts import Part, Spelling, exits, how_it_trades, what_a_fill_does
 from orders.preview.request import entry_of
 from orders.queries.show import MINUS, Moment, Ticks, number, quantity, signed
 from orders.rules.limits import DEFAULT, Breach, Rule
 from orders.rules.margins import Margin
 from orders.rules.seals import Change
 from orders.rules.terms import plain
+from orders.rules.tickets import ExitsTicket
 
 _NO_METER = frozenset({Rule.TRADING_STATE.value, Rule.TRADING_HOURS.value, Rule.SHORT_SALES.value, Rule.REQUIRE_STOP.value})
 """Limits that are a switch: nothing of them is used up."""
@@ -81,13 +83,16 @@ class PreviewView:
     seal: str
     side: str
     sentence: str
+    terms: Sequence[Fact]  # how the order, of a bracket its entry, trades
+    exits: Sequence[Part]
     facts: Sequence[Fact]
     usage: Sequence[UsageRow]
     warnings: Sequence[str]
     problems: Sequence[Problem]
     changed: Sequence[Change]
-    margin: MarginView
+    margin: MarginView | None  # None where the order is none that IB's margin depends on
     expires: Moment
+    life: int  # seconds
     asks_for_confirmation: bool
     may_send: bool
 
@@ -106,25 +111,41 @@ class PreviewView:
 def preview_view(made: Previewed) -> PreviewView:
     """The preview as the page shows it."""
     account = made.row.account
+    spelling = Spelling(made.row.contract, account.time_zone, Ticks.load())
     return PreviewView(
         seal=made.seal,
         side=entry_of(made.request).side.value,
         sentence=made.sentence,
+        terms=_terms(made, spelling),
+        exits=list(exits(made.request, spelling, made.row.created_at)),
         facts=_facts(made),
         usage=[_usage(one) for one in made.usage if one.rule not in _NO_METER],
         warnings=made.warnings,
         problems=[_problem(breach) for breach in made.breaches],
         changed=made.changed,
-        margin=margin_view(made.margin, account),
+        margin=None if isinstance(made.request, ExitsTicket) else margin_view(made.margin, account),
         expires=Moment(made.expires_at, account.time_zone),
+        life=int((made.expires_at - made.row.created_at).total_seconds()),
         asks_for_confirmation=made.asks_for_confirmation,
         may_send=not made.refusals,
     )
 
 
+def _terms(made: Previewed, spelling: Spelling) -> list[Fact]:
+    """Everything that decides how the order trades besides its sentence. What has no value of its own is simply so.
+
+    Of exits each says it of itself.
+    """
+    own = () if isinstance(made.request, ExitsTicket) else how_it_trades(entry_of(made.request), spelling)
+    found = [Fact(str(name), str(value) or _("yes")) for name, value in own]
+    fills = what_a_fill_does(made.request)
+    return [*found, Fact(_("When an exit fills"), fills)] if fills else found
+
+
 def _facts(made: Previewed) -> list[Fact]:
     worth, base, own = made.worth, made.row.account.base_currency, made.row.contract.currency
-    found = [Fact(_("Position"), f"{signed(made.before)} → {signed(made.after)}")]
+    once = _("once they have filled") if isinstance(made.request, ExitsTicket) else ""
+    found = [Fact(_("Position"), f"{signed(made.before)} → {signed(made.after)}", once)]
     if worth.own is None or worth.price is None:
         found.append(Fact(_("Worth"), _("unknown"), _("there is no fresh quote to weigh it by")))
     else:
@@ -143,12 +164,23 @@ def _risk(made: Previewed, base: str) -> list[Fact]:
     risk = made.risk
     if risk is None:
         return []
+    if isinstance(made.request, ExitsTicket):
+        return _outcome(risk, base)
     share = f"{number(risk.share * 100)} %" if risk.share is not None else ""
     found = [Fact(_("Risk to the stop"), f"{MINUS if risk.loss > 0 else ''}{number(abs(risk.loss))} {base}", share, css="loss")]
     if risk.gain is not None:
         reward = f"{number(risk.reward, 1)} R" if risk.reward is not None else ""
         found.append(Fact(_("Gain to the target"), f"{signed(risk.gain, 2)} {base}", reward, css="gain"))
     return found
+
+
+def _outcome(risk: Risk, base: str) -> list[Fact]:
+    """What the exits of a position come to: a stop that was moved beyond what the position cost gains, too."""
+    since = _("from the average cost")
+    lines = [(_("At the stops"), -risk.loss), (_("At the targets"), risk.gain)]
+    return [
+        Fact(label, f"{signed(value, 2)} {base}", since, css="loss" if value < 0 else "gain") for label, value in lines if value is not None
+    ]
 
 
 def _usage(one: Usage) -> UsageRow:

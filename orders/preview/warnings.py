@@ -5,6 +5,7 @@ The rule it keeps: a warning is a fact and what follows from it; nothing here st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -38,8 +39,22 @@ def warnings(terms: OrderTerms, scene: Scene, *, has_exits: bool = False) -> lis
     """All of them, the gravest first."""
     found = [_crosses_zero(terms, scene), *_hours(terms, scene), *_quote(terms, scene), _volume(terms, scene), *_type(terms)]
     if terms.time_in_force is TimeInForce.GTC or has_exits:
-        found.append(_("GTC ends at IB after 90 days without a login, at the end of the next quarter, and at corporate actions."))
+        found.append(_gtc())
     return [words for words in found if words]
+
+
+def warnings_of_exits(legs: Sequence[OrderTerms], scene: Scene) -> list[str]:
+    """The same of exits, which wait for their prices: what the market is now, and what each kind of them does when its time has come."""
+    if not legs:
+        return []
+    found = [*_hours(legs[0], scene), *_quote(legs[0], scene), *(words for terms in legs for words in _type(terms))]
+    if legs[0].time_in_force is TimeInForce.GTC:
+        found.append(_gtc())
+    return [words for words in dict.fromkeys(found) if words]
+
+
+def _gtc() -> str:
+    return _("GTC ends at IB after 90 days without a login, at the end of the next quarter, and at corporate actions.")
 
 
 def _crosses_zero(terms: OrderTerms, scene: Scene) -> str:

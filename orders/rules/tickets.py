@@ -22,6 +22,7 @@ SHORTEST_TIME_STOP, LONGEST_TIME_STOP = timedelta(seconds=1), timedelta(days=90)
 __all__ = [
     "BracketTicket",
     "ExitPair",
+    "ExitsTicket",
     "PlaceRequest",
     "TicketError",
     "check_bracket",
@@ -77,7 +78,27 @@ class BracketTicket:
     exits_outside_rth: bool = False
 
 
-PlaceRequest = OrderTerms | BracketTicket
+@dataclass(frozen=True)
+class ExitsTicket:
+    """Ways out of a position that is there already, each pair an OCA group of its own.
+
+    The pairs sum to at most what no other order works to close. `side` is the exits' own, where whoever asks has seen the position: they
+    are not the exits of one that has turned since. Without it they are on whatever side closes it.
+    """
+
+    pairs: tuple[ExitPair, ...]
+    side: Side | None = None
+    oca_type: OcaType = OcaType.CANCEL_WITH_BLOCK
+    time_in_force: TimeInForce = TimeInForce.GTC
+    outside_rth: bool = False
+
+    @property
+    def quantity(self) -> Decimal:
+        """What the pairs close together."""
+        return sum((pair.quantity for pair in self.pairs), Decimal(0))
+
+
+PlaceRequest = OrderTerms | BracketTicket | ExitsTicket
 
 
 def check_bracket(ticket: BracketTicket, now: datetime | None = None) -> None:
@@ -226,6 +247,14 @@ def request_to_json(request: PlaceRequest) -> dict[str, Any]:
     """A request as it is hashed and kept: the same for the same request, however its numbers are spelled."""
     if isinstance(request, OrderTerms):
         return terms_to_json(request)
+    if isinstance(request, ExitsTicket):
+        return {
+            "pairs": [pair_to_json(pair) for pair in request.pairs],
+            "side": request.side and request.side.value,
+            "oca_type": int(request.oca_type),
+            "time_in_force": request.time_in_force.value,
+            "outside_rth": request.outside_rth,
+        }
     return {
         "entry": terms_to_json(request.entry),
         "pairs": [pair_to_json(pair) for pair in request.pairs],

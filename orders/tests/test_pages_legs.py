@@ -95,3 +95,28 @@ def test_the_order_page_leads_there_where_there_are_legs(seats: Seats, client: C
     assert at(bracket[0]) in words(client.get(reverse("order", args=[bracket[0].client_order_id])))
     single = seats.order()
     assert at(single) not in words(client.get(reverse("order", args=[single.client_order_id])))
+
+
+def test_the_page_of_a_filled_entry_leads_to_its_exits_while_they_work(seats: Seats, client: Client) -> None:
+    entry, target, stop = seats.bracket(filled="100")
+    OrderRecord.objects.filter(pk__in=[target.pk, stop.pk]).update(heard_at=seats.now)
+    address = reverse("order", args=[entry.client_order_id])
+    assert at(entry) in words(client.get(address))
+    assert at(entry) not in words(signed_in(seats.viewer).get(address))
+    page = words(client.get(at(entry)))
+    assert "Show the changes" in page and 'name="quantity"' not in page  # the entry keeps its size
+    for leg in (target, stop):  # one by one
+        assert reverse("change", args=[leg.client_order_id]) in page
+    assert reverse("change", args=[entry.client_order_id]) not in page
+    shown = client.post(at(entry), fresh(move="-0.50", unit="amount", act="look"))
+    assert client.post(at(entry), fresh(move="-0.50", unit="amount", act="send", seen=shown.context["seen"])).status_code == 302
+    assert changes() == 2
+    OrderRecord.objects.filter(pk__in=[target.pk, stop.pk]).update(status="CANCELLED", status_basis="broker")
+    assert at(entry) not in words(client.get(address))
+
+
+def test_exits_of_a_position_are_changed_together_from_the_page_of_either(seats: Seats, client: Client) -> None:
+    stop, target = seats.oca_pair()
+    OrderRecord.objects.filter(pk__in=[target.pk, stop.pk]).update(heard_at=seats.now, unit_id="one")
+    for leg in (stop, target):
+        assert at(leg) in words(client.get(reverse("order", args=[leg.client_order_id])))

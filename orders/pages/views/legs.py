@@ -30,6 +30,7 @@ from orders.queries.marks import LEGS
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks
 from orders.rules.faults import TicketError
+from orders.rules.terms import Role
 
 
 class LegsForm(forms.Form):
@@ -48,6 +49,7 @@ class LegsForm(forms.Form):
 class Leg:
     """An order of the bracket as it is, and what would change of it: "limit price 99.5 → 99.6"; nothing where it stays."""
 
+    client_order_id: str
     name: str
     words: str
     change: str = ""
@@ -74,7 +76,9 @@ def legs(request: HttpRequest, client_order_id: str) -> HttpResponse:
                 return done(request, words, reverse("order", args=[record.client_order_id]), link=record.client_order_id)
         elif sends and not problems:
             problems = [_("Nothing was sent: a leg is not as you saw it any more. Look again.")]
-    context = {"order": record, "form": form, "problems": problems, "legs": _legs(record, drafts), "seen": _seen(drafts) if drafts else ""}
+    shown = _legs(record, drafts)
+    context = {"order": record, "form": form, "problems": problems, "legs": shown, "seen": _seen(drafts) if drafts else ""}
+    context["may_resize"] = _may_resize(record)
     refused_now = sends or bool(problems)
     return ask(request, "legs", "history", {**context, "account": record.account}, refused=request.method == "POST" and refused_now)
 
@@ -97,6 +101,12 @@ def _send(request: HttpRequest, record: OrderRecord, wanted: Wanted) -> list[str
     return []
 
 
+def _may_resize(record: OrderRecord) -> bool:
+    """An entry that has begun to fill, or has ended, keeps its size; its exits then change theirs one by one."""
+    first = next(iter(family.members(record)), None)
+    return first is not None and first.role == Role.ENTRY and not first.filled_quantity
+
+
 def _seen(drafts: list[Draft]) -> str:
     """One word for what was shown: the legs with their old and new terms."""
     told = "; ".join(f"{draft.order.client_order_id} {draft.order.terms} {draft.terms}" for draft in drafts)
@@ -107,6 +117,6 @@ def _legs(record: OrderRecord, drafts: list[Draft]) -> list[Leg]:
     ticks = Ticks.load()
     changes = {draft.order.pk: change_words(draft.order.terms, draft.terms) for draft in drafts}
     return [
-        Leg(str(LEGS.get(leg.role, leg.role)), f"{leg.side} {terms_words(leg, ticks)}", changes.get(leg.pk, ""))
+        Leg(leg.client_order_id, str(LEGS.get(leg.role, leg.role)), f"{leg.side} {terms_words(leg, ticks)}", changes.get(leg.pk, ""))
         for leg in family.members(record)
     ]
