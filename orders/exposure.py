@@ -67,9 +67,15 @@ def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
         unit=unit,
         group=group,
         parent=parent,
-        parent_is_open=parent is not None and OrderStatus(parent_status) in OPEN,
+        parent_is_open=parent is not None and _gives_what_it_filled(OrderStatus(parent_status), parent_filled),
         parent_filled=parent_filled if parent_filled is not None else Decimal(0),
     )
+
+
+def _gives_what_it_filled(status: OrderStatus, filled: Decimal) -> bool:
+    """An entry that still fills. Of one that was cancelled without a fill the exits never went live, and the broker takes them away with
+    it: until that is heard they take nothing from what is held besides. (One that was refused may leave them behind.)"""
+    return status in OPEN or (status is OrderStatus.CANCELLED and filled == 0)
 
 
 def may_trade(orders: Collection[OrderRecord]) -> Decimal:
@@ -92,7 +98,7 @@ def _fact(order: OrderRecord, requested: dict[int, Decimal]) -> Open:
         order_type=order.order_type,
         group=order.oca_group_id,
         parent=order.parent_id,
-        parent_is_open=parent is not None and parent.is_open,
+        parent_is_open=parent is not None and _gives_what_it_filled(parent.state, parent.filled_quantity),
         parent_filled=parent.filled_quantity if parent is not None else Decimal(0),
     )
 

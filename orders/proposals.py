@@ -32,7 +32,7 @@ from orders.rules.limits import (
     stop_risk,
     trades_now,
 )
-from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Role, terms_from_json
+from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Role, only_smaller, terms_from_json
 
 EXITS = frozenset({Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP, Role.CLOSE, Role.LIQUIDATION})
 MINUTE = timedelta(minutes=1)
@@ -57,9 +57,7 @@ class Draft:
 
     @property
     def shrinks(self) -> bool:
-        """Whether it is only made smaller: whatever the order does, it does less of it, at the prices that it has."""
-        before = self.order.terms if self.is_change else self.terms
-        return self.terms.quantity < before.quantity and replace(self.terms, quantity=before.quantity) == before
+        return self.is_change and only_smaller(self.order.terms, self.terms)
 
     @property
     def stands(self) -> OrderTerms:

@@ -60,7 +60,7 @@ def within_limits(seen: Evidence) -> Finding:
 def _breaches(seen: Evidence, claim: Claim) -> Iterator[str]:
     order = seen.orders[claim.order]
     state = claim.limits[Rule.TRADING_STATE]
-    reduces = _may_reduce(order, claim)
+    reduces = claim.shrinks or _may_reduce(order, claim)
     if state >= HALTED and not (reduces and order.role == Role.LIQUIDATION):
         yield "was claimed while trading was halted"
         return

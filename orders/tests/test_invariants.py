@@ -34,7 +34,7 @@ from orders.models import (
 from orders.models.book import Source
 from orders.rules.terms import terms_to_json
 from orders.tests.desk_of_one import CLIENT
-from orders.tests.factories import make_limit, make_user
+from orders.tests.factories import a_key, make_limit, make_user
 from orders.tests.judged import Day, a_day
 
 pytestmark = pytest.mark.django_db
@@ -426,6 +426,12 @@ def test_a_healthy_day_breaks_nothing(day: Day) -> None:
     assert day.broken(ledger=False) == {}
     assert day.broken(later=LATER) == {}
     assert replay.differences() == []
+
+
+def test_an_order_that_is_only_made_smaller_goes_in_every_state_but_a_halt(day: Day) -> None:
+    make_limit("TRADING_STATE", "1", account=day.wire.account)
+    day.wire.manager.modify_order(day["changed"], key=a_key(), quantity=D(4))
+    assert day.wire.send() and day.broken(ledger=False) == {}
 
 
 def test_every_finding_says_what_it_looked_at_or_why_it_could_not(day: Day) -> None:

@@ -36,7 +36,7 @@ class Open:
     unit: str = ""
     group: int | None = None  # OCA
     parent: int | None = None
-    parent_is_open: bool = False
+    parent_is_open: bool = False  # or was cancelled before it filled anything: either way its exits get no more than it has filled
     parent_filled: Decimal = ZERO
 
     @property

@@ -9,12 +9,14 @@ from decimal import Decimal
 
 from orders.rules.limit_table import Rule
 from orders.rules.limits.facts import Case, Reading
-from orders.rules.terms import plain
+from orders.rules.terms import Role, plain
 
 
 def open_orders(case: Case) -> Reading | None:
+    """What closes a position is not counted against orders that are on their way out themselves: whether there are too many is the broker's
+    to say then."""
     request, limit = case.request, case.limits[Rule.MAX_OPEN_ORDERS]
-    if request.is_change or request.is_nothing:
+    if request.is_change or request.is_nothing or (request.reduces and request.role in (Role.CLOSE, Role.LIQUIDATION)):
         return None
     actual = Decimal(case.facts.open_orders + 1)
     words = f"This would be open order number {plain(actual)} of this side in this contract; {plain(limit)} are allowed."
