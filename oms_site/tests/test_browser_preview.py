@@ -66,6 +66,29 @@ def test_the_preview_says_it_all_and_ib_says_the_margin(hands: Sit, desk: Desk) 
     assert desk.query("select used_at is not null from orders_preview where seal = ?", seal) == [(1,)]
 
 
+def test_a_trail_limit_begins_where_the_market_puts_it_until_somebody_types(hands: Sit, desk: Desk) -> None:
+    trader = hands()
+    form, page = trader.ticket("AAPL"), trader.page
+    form.locator("label:has(#sell)").click()
+    form.locator("[name=quantity]").fill("7")
+    form.locator("[name=order_type]").select_option("TRAIL LIMIT")
+    form.locator("[name=trail]").fill("2")
+    form.locator("[name=limit_offset]").fill("0.10")
+    begins = form.locator("[name=stop_price]")
+    expect(begins).to_have_value("97.99")
+    form.locator("[name=trail]").fill("3")
+    expect(begins).to_have_value("96.99")
+    begins.fill("97.50")
+    form.locator("[name=trail]").fill("2")
+    expect(begins).to_have_value("97.50")
+    page.locator("#ticket-send").click()
+    expect(trader.shown()).to_contain_text("SELL 7 AAPL TRAIL LIMIT 97.50 (2 %) / 0.10 off DAY")
+    form.locator("[name=order_type]").select_option("TRAIL")
+    expect(begins).to_have_value("97.50")
+    begins.fill("")
+    expect(begins).to_have_attribute("placeholder", "97.99")
+
+
 def test_ib_that_is_silent_delays_nothing(hands: Sit, desk: Desk) -> None:
     trader = hands("trader2")  # of an account that has asked nothing yet
     assert desk.control("silence placeOrder").startswith("ok")

@@ -34,7 +34,7 @@ IN_FORCE: dict[TimeInForce, str | Promise] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One exit that goes along with the entry: "SELL 100 AAPL STP 97.50 GTC", and how it trades in one line."""
+    """One exit that goes along with the entry: "SELL 100 AAPL STP 97.50 GTC", and in one line what these words do not say."""
 
     label: str
     words: str
@@ -83,9 +83,15 @@ def trail(terms: OrderTerms, spelling: Spelling) -> str:
 
 def how_it_trades(terms: OrderTerms, spelling: Spelling) -> tuple[Attribute, ...]:
     """(name, value): until when, in which hours, and every attribute that is set."""
-    hours = _("also outside regular hours") if terms.outside_rth else _("regular hours only")
-    used = attributes_of_terms(terms, spelling.contract, spelling.zone, spelling.ticks)
-    return ((_("In force"), IN_FORCE[terms.time_in_force]), (_("Hours"), hours), *used)
+    return ((_("In force"), IN_FORCE[terms.time_in_force]), (_("Hours"), hours(terms)), *_used(terms, spelling))
+
+
+def hours(terms: OrderTerms) -> str:
+    return _("also outside regular hours") if terms.outside_rth else _("regular hours only")
+
+
+def _used(terms: OrderTerms, spelling: Spelling) -> tuple[Attribute, ...]:
+    return attributes_of_terms(terms, spelling.contract, spelling.zone, spelling.ticks)
 
 
 def exits(request: PlaceRequest, spelling: Spelling, now: datetime) -> Iterator[Part]:
@@ -104,7 +110,7 @@ def exits(request: PlaceRequest, spelling: Spelling, now: datetime) -> Iterator[
             if role is Role.TIME_STOP and pair.time_stop is not None:
                 # Its moment is not known yet: the time counts from the sending.
                 terms, waits = replace(terms, good_after=None), ((_("Goes live"), _("%s after the sending") % span(pair.time_stop)),)
-            yield Part(label, terms_words(terms, spelling), said((*how_it_trades(terms, spelling), *waits)))
+            yield Part(label, terms_words(terms, spelling), said(((hours(terms), ""), *_used(terms, spelling), *waits)))
 
 
 def what_a_fill_does(request: PlaceRequest) -> str:

@@ -112,7 +112,7 @@ def _pair_words(pair: ExitPair, spelling: Spelling, share: str) -> list[str]:
         percent = pair.trail_percent
         distance = f"{plain(percent)} %" if percent is not None else spelling.distance(pair.trail_amount)
         begins = _(" from %s") % spelling.price(pair.stop_price) if pair.stop_price is not None else ""
-        found.append(_("stop trailing by %s") % (share + distance + begins))
+        found.append(_("stop %s") % (share + _("trailing by %s") % (distance + begins)))
     elif pair.stop_price is not None:
         limit = f" / {spelling.price(pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
         found.append(_("stop %s") % (share + spelling.price(pair.stop_price) + limit))

@@ -67,7 +67,7 @@ EXITS: dict[str, tuple[BracketTicket, BracketTicket, tuple[str, ...]]] = {
         replace(BRACKET, pairs=(replace(PAIR, stop_limit_price=D("97.25")),)),
         ("stop 97.50 / 97.25", "SELL 100 AAPL STP LMT 97.50 / 97.25 GTC"),
     ),
-    "trail_percent": (BRACKET, TRAILING, ("stop trailing by 3 %", "SELL 100 AAPL TRAIL 3 % GTC", "Trails by: 3 %")),
+    "trail_percent": (BRACKET, TRAILING, ("stop trailing by 3 %", "SELL 100 AAPL TRAIL 3 % GTC", "regular hours only; Trails by: 3 %")),
     "trail_amount": (
         BRACKET,
         replace(BRACKET, pairs=(replace(PAIR, stop_price=D("97"), trail_amount=D("2.5")),)),
