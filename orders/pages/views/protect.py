@@ -35,7 +35,7 @@ from orders.pages.views.positions import facts_of, gateway_problem
 from orders.pages.views.previewing import FilledIn, Place
 from orders.pages.views.sending import accepted_words
 from orders.queries.guard import guard_for
-from orders.queries.quotes import quote_of
+from orders.queries.quotes import reference_price
 from orders.queries.show import Ticks, quantity
 from orders.queries.templates import exits_for
 from orders.rules.pricing import kept
@@ -195,9 +195,7 @@ def _cover(position: Position) -> dict[str, Any]:
 def _market(position: Position) -> dict[str, Any]:
     """The ticks, as the page's script counts in them, and the price at which the position could be closed now."""
     contract, side, shown = position.contract, closing_side(position.quantity), Ticks.load()
-    rule, quote = ticks(contract), quote_of(contract)
-    touch = (quote.bid if position.quantity > 0 else quote.ask) if quote is not None else None
-    market = touch if touch is not None and touch > 0 else quote.last if quote is not None else None
+    rule, market = ticks(contract), reference_price(contract, side)
     return {
         "ladder": json.dumps([[plain(low), plain(tick)] for low, tick in rule.increments]) if rule is not None else "",
         "has_ticks": rule is not None,
