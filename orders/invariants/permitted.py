@@ -48,7 +48,7 @@ def actor_was_permitted(seen: Evidence) -> Finding:
 
 
 def _taken_back(seen: Evidence) -> Iterator[tuple[int, int]]:
-    """(who pressed, order) of each kill switch of the desk or of a person: that is a right of its own, over accounts one may not trade, too."""
+    """(who pressed, order) of each kill switch of the desk or of a person: a right of its own, over accounts one may not trade, too."""
     for sweep in seen.tables[Sweep].values():
         if sweep.kind == Sweep.Kind.KILL and sweep.scope != Limit.Scope.ACCOUNT:
             yield from ((sweep.actor_id, order) for order in sweep.data["cancelled"])
