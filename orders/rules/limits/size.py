@@ -27,8 +27,8 @@ def share(amount: Decimal) -> str:
 
 
 def opening(case: Case) -> Decimal:
-    """What of the order is new risk: of one that turns a position round the half that opens the opposite one, and all that it is made larger
-    by."""
+    """What of the order is new risk: of one that turns a position round the half that opens the opposite one, and all that it
+    is made larger by."""
     quantity = case.terms.quantity
     if case.request.role is not Role.REVERSE:
         return quantity
