@@ -121,7 +121,9 @@ def test_a_fault_of_a_limit_describes_its_field_and_a_fraction_says_what_it_mean
     where = reverse("risk_limit", args=["RISK_PER_TRADE"])
     asked = client.get(where, **HTMX).content.decode()
     assert 'aria-describedby="id_value-note"' in asked
-    assert '<small class="soft" id="id_value-note">A fraction: 0.05 is 5 %.</small>' in asked
+    assert '<p class="f-note" id="id_value-note">Of net liquidation, as a fraction: 0.05 is 5 %. Empty takes the limit away.</p>' in asked
+    whole = client.get(reverse("risk_limit", args=["MAX_QUANTITY"]), **HTMX).content.decode()
+    assert '<p class="f-note" id="id_value-note">Units. Empty takes the limit away.</p>' in whole
     answer = client.post(where, fresh(scope="desk", value="5 %", note="Thin books"), **HTMX)
     check(answer.content.decode(), "value")
 
