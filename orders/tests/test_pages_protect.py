@@ -148,6 +148,9 @@ def test_scaling_out_with_a_trailing_stop_and_a_time_stop(seats: Seats, client: 
         "SELL 100 AAPL GTC as exits, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop 25 × trailing by 1.50, target 25 × 104.50"
     )
     assert shown.context["preview"].sentence == f"{sentence}, out after 25 × 90 min, stop 25 × 98.00 / 97.90"
+    assert "STP, TRAIL: Once elected" not in words(shown)
+    assert "STP: Once elected it is a market order" in words(shown)
+    assert "STP, TRAIL, STP LMT: A stop is elected in regular trading hours only." in words(shown)
     assert OrderRecord.objects.count() == 0
     assert client.post(at(seats), sealed(shown)).status_code == 302
     assert [row[:3] for row in legs()] == [

@@ -169,8 +169,14 @@ def _suggested(request: HttpRequest, position: Position) -> dict[str, Any]:
     return {
         **exits_of(exits_for(request.user, position.contract)),
         "quantity": plain(_left(position) or abs(position.quantity)),
-        "entry_price": plain(kept(position.entry_price)),
+        "entry_price": _typed(position),
     }
+
+
+def _typed(position: Position) -> str:
+    """The average cost as it stands in an input: with the decimals of the tick where it is on one, else as it is."""
+    cost, rule = kept(position.entry_price), ticks(position.contract)
+    return Ticks.load().typed(position.contract, cost) if rule is not None and rule.is_on_tick(cost) else plain(cost)
 
 
 def _left(position: Position) -> Decimal:
@@ -203,7 +209,7 @@ def _market(position: Position) -> dict[str, Any]:
         "sign": side.opposite.sign,
         "market": plain(market) if market is not None else "",
         "market_shown": shown.price(contract, market),
-        "entry_typed": plain(kept(position.entry_price)),
+        "entry_typed": _typed(position),
         "size_increment": plain(contract.size_increment),
         "multiplier": plain(contract.multiplier),
     }
