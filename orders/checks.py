@@ -61,13 +61,18 @@ def permission(b: OpenBook, user: Any, account: Account) -> Breach | None:
     return None
 
 
-def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True) -> Breach | None:
-    """Whether the broker can take these terms for the contract: type, ticks, sizes. `resized`: the quantity is part of what is asked."""
+def fits_contract(contract: Contract, terms: OrderTerms, *, resized: bool = True, closes: bool = False) -> Breach | None:
+    """Whether the broker can take these terms for the contract: type, ticks, sizes. `resized`: the quantity is part of what is asked.
+
+    `closes`: a market order for what is held, which needs no tick, nor anything else that is only known of a contract that was looked up.
+    """
     if contract.sec_type in contracts.NOT_TRADEABLE:
         return Breach("NOT_TRADEABLE", f"{contract.label} ({contract.sec_type}) cannot be ordered.", field="contract")
     if (refused := _not_offered(contract, terms)) is not None:
         return refused
     rule = contracts.ticks(contract)
+    if rule is None and closes:
+        return None
     if rule is None:
         words = f"The price ticks of {contract.label} are not known yet; look the contract up first."
         return Breach("TICK_UNKNOWN", words, field="contract")

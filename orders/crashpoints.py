@@ -24,6 +24,7 @@ NAMES = frozenset(
         "submit.before_write",  # nothing is in the book
         "submit.before_commit",  # everything is written, and will be rolled back
         "submit.after_commit",  # it stands, and nobody was told
+        "sweep.before_part",  # a kill switch or flattening is in the book, and so are its earlier parts
         "after_commit_before_publish",  # any change of the book, in any process: it stands, and no bell was rung
         # A new order, in the worker
         "worker.start",

@@ -7,22 +7,23 @@ What cannot be told apart counts fully, so that the answer is never too small (r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Case, IntegerField, Q, Value, When
 
-from orders.models import Account, BrokerCommand, Contract, OrderRecord, Position
+from orders.models import Account, BrokerCommand, Contract, Execution, OrderRecord, Position
 from orders.models.reading import the_one
 from orders.rules.lifecycle import OPEN, OrderStatus
 from orders.rules.limits import exposed
 from orders.rules.limits.exposed import Open
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, Role, Side
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, OcaType, Role, Side
 
 OPEN_STATUSES = [status.value for status in OPEN]
 OPEN_COMMAND_STATES = [state.value for state in OPEN_COMMANDS]
 _COLUMNS = (
     "pk", "account_id", "contract_id", "side", "quantity", "filled_quantity", "status", "role", "order_type", "limit_price", "stop_price",
-    "created_by_id", "unit_id", "oca_group_id", "parent_id", "parent__status", "parent__filled_quantity",
+    "created_by_id", "unit_id", "oca_group_id", "parent_id", "parent__status", "parent__filled_quantity", "trailing__price",
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def read_open(which: Q) -> list[Open]:
 
 def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
     pk, account, contract, side, quantity, filled, status, role, kind, limit, stop, user, unit, group, parent, *of_parent = row
-    parent_status, parent_filled = of_parent
+    parent_status, parent_filled, trailing = of_parent
     return Open(
         pk=pk,
         account=account,
@@ -61,14 +62,20 @@ def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
         role=Role(role),
         order_type=kind,
         limit_price=limit,
-        stop_price=stop,
+        stop_price=stop if trailing is None else trailing,
         user=user,
         unit=unit,
         group=group,
         parent=parent,
-        parent_is_open=parent is not None and OrderStatus(parent_status) in OPEN,
+        parent_is_open=parent is not None and _gives_what_it_filled(OrderStatus(parent_status), parent_filled),
         parent_filled=parent_filled if parent_filled is not None else Decimal(0),
     )
+
+
+def _gives_what_it_filled(status: OrderStatus, filled: Decimal) -> bool:
+    """An entry that still fills. Of one that was cancelled without a fill the exits never went live, and the broker takes them away with
+    it: until that is heard they take nothing from what is held besides. (One that was refused may leave them behind.)"""
+    return status in OPEN or (status is OrderStatus.CANCELLED and filled == 0)
 
 
 def may_trade(orders: Collection[OrderRecord]) -> Decimal:
@@ -91,7 +98,7 @@ def _fact(order: OrderRecord, requested: dict[int, Decimal]) -> Open:
         order_type=order.order_type,
         group=order.oca_group_id,
         parent=order.parent_id,
-        parent_is_open=parent is not None and parent.is_open,
+        parent_is_open=parent is not None and _gives_what_it_filled(parent.state, parent.filled_quantity),
         parent_filled=parent.filled_quantity if parent is not None else Decimal(0),
     )
 
@@ -103,6 +110,26 @@ def _requested_quantities(orders: Iterable[int]) -> dict[int, Decimal]:
         return {}
     rows = BrokerCommand.objects.filter(order_id__in=keys, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES)
     return {order_id: Decimal(terms["quantity"]) for order_id, terms in rows.order_by().values_list("order_id", "terms")}
+
+
+def exited(entry: OrderRecord) -> Decimal:
+    """What the exits of an entry have filled, those that have ended too."""
+    return sum(OrderRecord.objects.filter(parent=entry).exclude(filled_quantity=0).values_list("filled_quantity", flat=True), Decimal(0))
+
+
+def pair_filled(order: OrderRecord, since: datetime) -> bool:
+    """Whether an order that makes this one smaller when it fills was heard to fill after that: a member of its OCA group, unless the first
+    fill cancels the others, or of an entry's exits that the broker links in its own way."""
+    others = OrderRecord.objects.exclude(pk=order.pk)
+    if order.oca_group is not None:
+        if order.oca_group.oca_type == OcaType.CANCEL_WITH_BLOCK:
+            return False
+        others = others.filter(oca_group=order.oca_group)
+    elif order.parent_id is not None:
+        others = others.filter(parent=order.parent_id, oca_group=None)
+    else:
+        return False
+    return Execution.objects.filter(order__in=others, counts=True, received_at__gt=since).exists()
 
 
 def position_of(account: Account, contract: Contract) -> Position | None:

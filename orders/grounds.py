@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from django.db.models import Q
 
 from orders.exposure import read_open
+from orders.holdings import NOT_HELD, SETTLES, executed, explained
 from orders.models import Account, AccountDay, AccountValue, Contract, Execution, InstrumentRule, Limit, Position
 from orders.rules.limits import Exposed, InstrumentWord, Limits, Line, Market, Open, Purse, Rule, effective, may_trade
 from orders.rules.terms import Side
@@ -24,6 +25,7 @@ from orders.trading_day import TradingDay, trading_day
 
 ZERO = Decimal(0)
 FLAT = (ZERO, ZERO)
+YOUNG = timedelta(minutes=1)  # an execution that a list brought later is older, and the report knows of it
 NET, POWER, FUNDS, DAILY, RATE = "NetLiquidation", "BuyingPower", "AvailableFunds", "DailyPnL", "ExchangeRate"
 _CONTRACT = ("pk", "symbol", "sec_type", "currency", "multiplier", "strike", "local_symbol")
 _QUOTE = ("quote__bid", "quote__ask", "quote__last", "quote__at", "quote__delayed")
@@ -197,6 +199,30 @@ class Grounds:
     @property
     def position(self) -> Decimal:
         return self.held.get(self.contract.pk, FLAT)[0] if self.contract is not None else ZERO
+
+    @cached_property
+    def explained(self) -> Decimal:
+        """The position as its executions make it, while one of them is so young that the report may not show it yet; else as reported."""
+        contract, account = self.contract, self.account
+        if contract is None or account.positions_known_at is None or contract.sec_type in NOT_HELD:
+            return self.position
+        mine = Execution.objects.filter(account=account, contract=contract)
+        if not mine.filter(received_at__gt=self.now - SETTLES, executed_at__gt=self.now - YOUNG).exists():
+            return self.position
+        row = Position.objects.filter(account=account, contract=contract).first()
+        if row is not None and row.differs_checks:
+            return self.position  # a break: somebody looks into it, and until then the report is all there is
+        return explained(row) if row is not None else executed(account.pk, contract.pk)
+
+    def furthest(self, side: Side) -> Decimal:
+        """The position, by the one of both readings that leaves an order of this side less room."""
+        return max(self.position, self.explained) if side is Side.BUY else min(self.position, self.explained)
+
+    @property
+    def surely_held(self) -> Decimal:
+        """What both readings agree is held: an execution that the report does not show yet has closed its part already."""
+        reported, told = self.position, self.explained
+        return ZERO if reported * told <= 0 else min(reported, told, key=abs)
 
     @property
     def market(self) -> Market | None:

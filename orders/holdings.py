@@ -7,6 +7,7 @@ arithmetic is Decimal's.
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,9 @@ from orders.rules.terms import Side
 NOT_HELD = ("BAG", "CASH")
 """A combination is held as its legs, which fill under their own contracts; what IB shows of a currency pair is a virtual figure that it
 resets by itself. Neither can be explained by executions, nor needs to be."""
+
+SETTLES = timedelta(seconds=5)
+"""IB reports a position apart from the execution that changed it, a little earlier or later."""
 
 Key = tuple[int, int]  # (account, contract), by primary key
 

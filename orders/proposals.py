@@ -1,7 +1,7 @@
 """From an order that is asked for to what the controls judge: whether it reduces, whether it waits, and the facts that bear on it.
 
-The rule it keeps: a reduction is proven, with all exits before it counted, or it is none. The groups of one entry add up, and of each group
-only one order can fill.
+The rule it keeps: a reduction is proven, with all exits before it counted, or it is none; of orders that are changed together each is
+judged beside all the others as they would be. The groups of one entry add up, and of each group only one order can fill.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from orders.exposure import OPEN_COMMAND_STATES, closing_side
+from orders.exposure import OPEN_COMMAND_STATES, closing_side, exited
 from orders.grounds import Grounds, seconds
 from orders.models import BrokerCommand, Contract, Execution, OrderRecord
 from orders.rules.hours import Hours, hours_at
@@ -32,7 +32,7 @@ from orders.rules.limits import (
     stop_risk,
     trades_now,
 )
-from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Role, terms_from_json
+from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType, Role, only_smaller, terms_from_json
 
 EXITS = frozenset({Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP, Role.CLOSE, Role.LIQUIDATION})
 MINUTE = timedelta(minutes=1)
@@ -55,6 +55,15 @@ class Draft:
     def remaining(self) -> Decimal:
         return self.terms.quantity - self.order.filled_quantity
 
+    @property
+    def shrinks(self) -> bool:
+        return self.is_change and only_smaller(self.order.terms, self.terms)
+
+    @property
+    def stands(self) -> OrderTerms:
+        """The terms, of an order that trails with its stop where that stands now."""
+        return self.order.from_where_it_stands(self.terms) if self.is_change else self.terms
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -69,10 +78,21 @@ class Asked:
     def apart(self) -> frozenset[int]:
         return self.leaving | {draft.order.pk for draft in self.drafts if draft.order.pk}
 
+    def beside(self, draft: Draft) -> Sequence[Draft]:
+        """What of the unit counts before the draft: the new orders ahead of it; all the others, where orders are changed together."""
+        if draft.is_change:
+            return [other for other in self.drafts if other is not draft]
+        return self.drafts[: self.drafts.index(draft)]
+
     @property
     def newest(self) -> int | None:
-        """The last order of the unit that is in the book: what was asked for later does not stand in its way."""
-        return max((draft.order.pk for draft in self.drafts if draft.order.pk), default=None)
+        """The last order of a unit that is judged again: what was asked for later, and waits, does not stand in its way. When it is asked
+        for, all that is there is earlier, though a change may be of an order that is older."""
+        return max((draft.order.pk for draft in self.drafts if draft.order.pk), default=None) if self.at_claim else None
+
+    def is_later(self, order: Open) -> bool:
+        """Whether the order waits behind this unit: nothing of it has been sent."""
+        return self.newest is not None and order.status is OrderStatus.PENDING and order.pk > self.newest
 
 
 def as_of(terms: OrderTerms, now: datetime) -> OrderTerms:
@@ -84,7 +104,7 @@ def as_of(terms: OrderTerms, now: datetime) -> OrderTerms:
 
 
 def propose(grounds: Grounds, asked: Asked, draft: Draft) -> Proposal:
-    order, parent, terms = draft.order, draft.order.parent, as_of(draft.terms, grounds.now)
+    order, parent, terms = draft.order, draft.order.parent, as_of(draft.stands, grounds.now)
     market = _fresh(grounds)
     proposal = Proposal(
         terms=terms,
@@ -94,8 +114,10 @@ def propose(grounds: Grounds, asked: Asked, draft: Draft) -> Proposal:
         accepted=asked.at_claim,
         confirm_duplicate=asked.confirm_duplicate,
         filled=order.filled_quantity,
-        before=order.terms if draft.is_change else None,
+        before=order.from_where_it_stands(order.terms) if draft.is_change else None,
     )
+    if draft.shrinks:
+        return replace(proposal, reduces=True, shrinks=True, waits=True)
     # Moving the price of an exit that the position has shrunk below takes nothing more from it.
     grows = not draft.is_change or draft.terms.quantity > order.quantity
     if parent is None:
@@ -138,40 +160,40 @@ def _sum(groups: dict[Group, Decimal]) -> Decimal:
 
 
 def _family(grounds: Grounds, asked: Asked, draft: Draft) -> Decimal:
-    """What the exits of the draft's entry take together, this one and those before it in the unit counted as asked for."""
+    """What the exits of the draft's entry have taken and may take yet, this one and those of the unit that count before it as asked for."""
     parent = draft.order.parent
     assert parent is not None
     groups: dict[Group, Decimal] = {}
     for order in grounds.open:
         if parent.pk is not None and order.parent == parent.pk and order.pk not in asked.apart:
             key = _open_group(order)
-            groups[key] = max(groups.get(key, ZERO), order.quantity)
-    for other in asked.drafts[: asked.drafts.index(draft) + 1]:
+            groups[key] = max(groups.get(key, ZERO), order.remaining)
+    for other in (*asked.beside(draft), draft):
         if other.order.parent == parent or other is draft:
             key = group_of(other)
-            groups[key] = max(groups.get(key, ZERO), other.terms.quantity)
-    return _sum(groups)
+            groups[key] = max(groups.get(key, ZERO), other.remaining)
+    return _sum(groups) + (exited(parent) if parent.pk is not None else ZERO)
 
 
 def _is_reduction(grounds: Grounds, asked: Asked, draft: Draft) -> bool:
     """Proven to only reduce the position: with all exits before it, it takes no more than is there. Those of its group are no others."""
-    side, held = draft.terms.side, grounds.position
+    side = draft.terms.side
+    # A closing order takes its quantity from the position when it is sent, once that has settled.
+    held = grounds.position if draft.order.role in (Role.CLOSE, Role.LIQUIDATION) else grounds.surely_held
     if held == 0 or closing_side(held) is not side:
         return False
     mine = group_of(draft)
-    before = [order for order in grounds.others(side, asked.apart) if _counts(order, draft, mine)]
-    earlier: dict[Group, Decimal] = {}
-    for other in asked.drafts[: asked.drafts.index(draft)]:
+    before = [order for order in grounds.others(side, asked.apart) if not asked.is_later(order) and _counts(order, draft, mine)]
+    unit: dict[Group, Decimal] = {}
+    for other in asked.beside(draft):
         key = group_of(other)
         if key != mine and other.terms.side is side:
-            earlier[key] = max(earlier.get(key, ZERO), other.remaining)
-    return draft.remaining <= max(abs(held) - may_trade(before) - _sum(earlier), ZERO)
+            unit[key] = max(unit.get(key, ZERO), other.remaining)
+    return draft.remaining <= max(abs(held) - may_trade(before) - _sum(unit), ZERO)
 
 
 def _counts(order: Open, draft: Draft, mine: Group) -> bool:
-    """Whether an open order takes from the position before the draft does."""
-    if draft.order.pk and order.status is OrderStatus.PENDING and order.pk > draft.order.pk:
-        return False
+    """Whether an open order takes from the position beside the draft, and is none of those of which only one can fill."""
     if mine[0] == "entry":
         return not (order.group is None and order.parent == draft.order.parent_id)
     return _open_group(order) != mine
@@ -220,6 +242,7 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
     others = grounds.others(side, asked.apart)
     return replace(
         common,
+        position=grounds.furthest(side),
         working=may_trade(others),
         opposite=may_trade(grounds.others(side.opposite, asked.apart)),
         open_orders=len(others) + sum(1 for other in asked.drafts[:index] if other.terms.side is side),
@@ -233,7 +256,6 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
 
 def _unsent(grounds: Grounds, asked: Asked) -> list[Open]:
     """Orders of the account that open something and that the broker does not count yet, as far as they are before these."""
-    newest = asked.newest
     return [
         order
         for order in grounds.open
@@ -242,7 +264,7 @@ def _unsent(grounds: Grounds, asked: Asked) -> list[Open]:
         and order.status in _UNCOUNTED
         and order.parent is None
         and order.role not in EXITS
-        and (newest is None or order.pk < newest)
+        and not asked.is_later(order)
     ]
 
 
@@ -273,11 +295,11 @@ def _risk(grounds: Grounds, asked: Asked, draft: Draft) -> Risk:
     entry = order.parent if order.parent is not None else order
     if not entry.is_open or entry.filled_quantity or (entry is not order and not draft.terms.order_type.is_stop):
         return Risk()
-    rows = OrderRecord.objects.filter(parent=entry, status__in=[status.value for status in OPEN]).order_by("pk")
-    stops = {row.pk: row.terms for row in rows if row.order_type in _STOPS}
+    rows = OrderRecord.objects.filter(parent=entry, status__in=[status.value for status in OPEN]).select_related("trailing").order_by("pk")
+    stops = {row.pk: row.from_where_it_stands(row.terms) for row in rows if row.order_type in _STOPS}
     if not stops:
         return Risk()
-    wanted = {**_asked_for([entry.pk, *stops]), **{one.order.pk: one.terms for one in asked.drafts if one.is_change}}
+    wanted = {**_asked_for([entry, *rows]), **{one.order.pk: one.stands for one in asked.drafts if one.is_change}}
     return Risk(
         True,
         stop_risk(wanted.get(entry.pk, entry.terms), market, [wanted.get(pk, terms) for pk, terms in stops.items()]),
@@ -285,10 +307,11 @@ def _risk(grounds: Grounds, asked: Asked, draft: Draft) -> Risk:
     )
 
 
-def _asked_for(orders: list[int]) -> dict[int, OrderTerms]:
+def _asked_for(orders: Sequence[OrderRecord]) -> dict[int, OrderTerms]:
     """The terms that changes under way ask for: a bracket is moved leg by leg, and is judged by where it goes."""
-    rows = BrokerCommand.objects.filter(order__in=orders, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES).order_by()
-    return {order: terms_from_json(terms) for order, terms in rows.values_list("order", "terms")}
+    by_key = {order.pk: order for order in orders}
+    rows = BrokerCommand.objects.filter(order__in=by_key, kind=CommandKind.MODIFY.value, state__in=OPEN_COMMAND_STATES).order_by()
+    return {pk: by_key[pk].from_where_it_stands(terms_from_json(terms)) for pk, terms in rows.values_list("order", "terms")}
 
 
 _STOPS = frozenset(kind.value for kind in OrderType if kind.is_stop)

@@ -77,10 +77,10 @@ def take(fact: Fact, command: BrokerCommand, fence: int) -> None:
     fact.set(command, state=CommandState.SENDING.value, fence=fence, tries=command.tries + 1, claimed_at=fact.book.now)
 
 
-def end(b: OpenBook, command: BrokerCommand, state: CommandState, code: str, text: str, *, attention: bool = False) -> None:
-    """Ends a MODIFY or CANCEL without sending it; the order stays as it is. `attention`: a person must look."""
+def end(b: OpenBook, command: BrokerCommand, state: CommandState, code: str, text: str, *, attention: bool = False, **numbers: Any) -> None:
+    """Ends a MODIFY or CANCEL without sending it; the order stays. `attention`: a person must look. `numbers`: limit and actual."""
     order, kind = command.order, command.kind.lower()
-    with b.event(f"{kind}.{state.value.lower()}", source=Source.SYSTEM, order=order, text=text, code=code) as fact:
+    with b.event(f"{kind}.{state.value.lower()}", source=Source.SYSTEM, order=order, text=text, code=code, **numbers) as fact:
         settle(fact, command, state, code=code, text=text)
         if attention:
             fact.set(order, needs_attention=True, attention_text=text[:300])

@@ -60,7 +60,8 @@
     if (event.ctrlKey && event.key === "Enter" && !event.repeat) {
       // First it previews the ticket, then it sends what the preview shows.
       const panel = target.closest("#ticket-panel, dialog");
-      const button = panel?.querySelector("#preview-send, #exits-send") || panel?.querySelector("#ticket-send, #exits-look");
+      const ids = ["preview-send", "exits-send", "preview-again", "exits-again", "ticket-send", "exits-look"];
+      const button = ids.map((id) => panel?.querySelector(`#${id}`)).find(Boolean);
       if (button) event.preventDefault();
       if (button && !button.disabled) button.form.requestSubmit(button);
       return;

@@ -111,16 +111,21 @@
     form.querySelectorAll("[data-amount=order]").forEach((part) => { part.textContent = words; });
   }
 
-  /* Where a trailing stop would begin by itself: shown in grey until somebody types another price. */
+  /* Where a trailing stop would begin by itself: shown in grey until somebody types another price. A TRAIL LIMIT must be given its
+     beginning (its limit is counted from there), so it is filled in, and follows the market until somebody types. */
   function begins(form) {
     const input = field(form, "stop_price"), trails = value(form, "order_type").startsWith("TRAIL"), side = value(form, "side");
     const steps = ladder(form), quote = form.querySelector("[data-ask]")?.dataset || {}, trail = units(value(form, "trail"));
     const from = units(side === "SELL" ? quote.bid : quote.ask);
+    const ours = !input.value || input.dataset.ours === input.value;
     input.placeholder = "";
+    if (ours && value(form, "order_type") !== "TRAIL LIMIT") input.value = "";
     if (!trails || !side || trail === null || from === null || !steps.length) return;
     const away = value(form, "trail_unit") === "%" ? (from * trail) / (100n * ONE) : trail;
     const price = onTick(steps, side === "SELL" ? from - away : from + away);
-    if (price > 0n) input.placeholder = shown(steps, price);
+    if (price <= 0n) return;
+    if (value(form, "order_type") === "TRAIL") input.placeholder = shown(steps, price);
+    else if (ours && input !== document.activeElement) input.value = input.dataset.ours = shown(steps, price);
   }
 
   function renew(form) {
@@ -138,6 +143,7 @@
     document.addEventListener(name, (event) => {
       const form = event.target.form;
       if (!concerns(form)) return;
+      delete event.target.dataset.ours; // what a person touched is his
       window.Deskbook.typed?.(event.target, name);
       renew(form);
     });

@@ -178,7 +178,7 @@ ELSEWHERE = {
     ),
     "F5": ("oms_site/tests/test_browser_live.py::test_a_broken_line_while_sending_is_looked_up_and_never_a_second_order",),
     "F10": (
-        f"{_TICKET}an_old_ticket_is_asked_again_and_goes_the_second_time",
+        f"{_TICKET}a_preview_that_is_too_old_is_shown_again_and_goes_the_second_time",
         f"{_CLAIM}what_changed_since_the_order_was_placed_stops_the_whole_unit",
         "orders/tests/test_access.py::test_access_taken_away_is_gone_at_the_next_request",
     ),

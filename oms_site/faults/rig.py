@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import io
 import json
+import math
 import re
 import signal
 import socket
@@ -34,6 +35,7 @@ from oms_site.tests.pages import form_of
 from oms_site.tests.programs import Program
 from oms_site.tests.servers import PostgresServer, RedisServer, answers
 from orders.book import book
+from orders.invariants.wire import order_frame
 from orders.models import Account, AccountValue, Certificate, Gateway, Lease, Limit, OrderRecord, Quote, Submission
 from orders.models.book import Source
 
@@ -66,11 +68,23 @@ class Request:
     status: int = 0
     words: str = ""  # of a refusal
     sealed: dict[str, str] = field(default_factory=dict)  # what its preview's form sends
-    looked_at: float = -PREVIEW_SECONDS
+    looked_at: float = -math.inf
 
     @property
     def is_accepted(self) -> bool:
         return self.status == 200
+
+    def keep(self, answer: Answer, looked_at: float) -> None:
+        """Keeps what the form of a preview sends: under the request's own key, whatever was heard of it so far.
+
+        A key that was refused stays refused. As in a browser, what is shown with the refusal goes under the key it brings.
+        """
+        if 'id="preview-form"' not in answer.text:
+            return
+        form = form_of(answer.text, "preview-form")
+        self.key = form["key"] if answer.status == 422 else self.key
+        self.sealed = form | {"key": self.key, "confirm_duplicate": "on"}
+        self.looked_at = looked_at if form["seal"] else -math.inf
 
 
 @dataclass
@@ -274,14 +288,11 @@ class Rig:
         return request
 
     def _look(self, request: Request) -> Answer:
-        """Keeps what the preview's form sends. It is sent under the request's own key, whatever was heard of it so far."""
         looked_at = time.monotonic()
         answer = self.visitor.post(
             "/ticket/preview/", {"HX-Request": "true"}, key=request.key, rendered_at=timezone.now().isoformat(), **request.fields
         )
-        if 'name="seal"' in answer.text:
-            request.sealed = form_of(answer.text, "preview-form") | {"key": request.key, "confirm_duplicate": "on"}
-            request.looked_at = looked_at
+        request.keep(answer, looked_at)
         return answer
 
     def order(self, quantity: int = 1) -> Request:
@@ -295,13 +306,15 @@ class Rig:
         try:
             answer = self._look(request) if time.monotonic() - request.looked_at >= PREVIEW_SECONDS else None
             if time.monotonic() - request.looked_at < PREVIEW_SECONDS:
+                sent_at = time.monotonic()
                 answer = self.visitor.post("/ticket/", {"HX-Request": "true"}, **request.sealed)
+                request.keep(answer, sent_at)  # where the market has moved the answer is a new preview
             assert answer is not None
         except NO_ANSWER:
             request.status = 0
             return None
         request.status = answer.status
-        request.words = " ".join(re.sub(r"<[^>]*>", " ", answer.text).split())[:2000] if answer.status == 422 else ""
+        request.words = _words(answer.text) if answer.status == 422 else ""
         return answer
 
     def name_of(self, request: Request) -> str:
@@ -330,8 +343,10 @@ class Rig:
         return name
 
     def placed(self) -> int:
-        """How many placeOrder frames the exchange has heard."""
-        return sum(line["kind"] == "in" and line["message"] == "placeOrder" for line in self.ledger)
+        """How many placeOrder frames the exchange has heard, but for previews (what-if), which place nothing."""
+        lines = [line for line in self.ledger if line["kind"] == "in" and line["message"] == "placeOrder"]
+        frames = [order_frame(line["time"], line["client"], line["fields"]) for line in lines]
+        return sum(frame is None or not frame.is_preview for frame in frames)
 
     def say(self, *words: str) -> None:
         """A verb of the command line, which must be taken."""
@@ -379,6 +394,12 @@ class Rig:
     def exchange_orders(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.control("orders"))
         return found
+
+
+def _words(page: str) -> str:
+    """What a page says, from its first alert on: there it tells why it refuses."""
+    before, alert, after = page.partition('role="alert"')
+    return " ".join(re.sub(r"<[^>]*>", " ", f"<p{alert}{after}" if alert else before).split())[:2000]
 
 
 @contextlib.contextmanager

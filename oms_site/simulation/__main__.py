@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m oms_site.simulation", description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run (default: 200)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default: 1)")
-    parser.add_argument("--seed", type=int, help="this seed alone")
+    parser.add_argument("--seed", type=int, nargs="+", help="this seed alone, or these")
     parser.add_argument("--trace", action="store_true", help="tell what happens, line by line")
     parser.add_argument("--naive", help="run a design that is known to be wrong, to see that it is caught; `list` names them")
     parser.add_argument("--faults", default="", help="only these faults, by the names of their functions, with commas")
@@ -57,14 +57,14 @@ def _run(options: argparse.Namespace) -> int:
     gc.freeze()
     gc.disable()  # each world is cleared away when it has ended
     only = frozenset(name for name in options.faults.split(",") if name)
-    seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
+    seeds = options.seed or range(options.first, options.first + options.seeds)
     outcomes = []
     started = time.perf_counter()
     with naive.design(options.naive) if options.naive else nullcontext(None) as parts:
         for seed in seeds:
             outcome = simulate(seed, template, read=_print if options.trace else None, parts=parts, only=only)
             outcomes.append(outcome)
-            if options.digests or options.seed is not None:
+            if options.digests or options.seed:
                 _print(f"seed {seed}: digest {outcome.digest}")
             for text in outcome.violations:
                 _print(f"seed {seed}: {text}")

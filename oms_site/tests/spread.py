@@ -130,9 +130,12 @@ class Spread:
         return answer.removeprefix("ok").strip()
 
     def placed(self) -> Counter[str]:
-        """How often each orderRef was placed. An order that is not in the book is counted under its account and contract."""
+        """How often each orderRef was placed; "not ours" for what is not in the book. A preview (what-if) places nothing."""
+        from orders.invariants.wire import order_frame
         from orders.models import OrderRecord
 
         known = set(OrderRecord.objects.values_list("client_order_id", flat=True))
-        frames = [line["fields"] for line in self.ledger if line["kind"] == "in" and line["message"] == "placeOrder"]
-        return Counter(next((one for one in fields if one in known), "not ours") for fields in frames)
+        lines = [line for line in self.ledger if line["kind"] == "in" and line["message"] == "placeOrder"]
+        frames = [order_frame(line["time"], line["client"], line["fields"]) for line in lines]
+        placed = [frame.reference if frame is not None else "" for frame in frames if frame is None or not frame.is_preview]
+        return Counter(reference if reference in known else "not ours" for reference in placed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,29 @@ def test_the_preview_says_it_all_and_ib_says_the_margin(hands: Sit, desk: Desk) 
     assert desk.query("select used_at is not null from orders_preview where seal = ?", seal) == [(1,)]
 
 
+def test_a_trail_limit_begins_where_the_market_puts_it_until_somebody_types(hands: Sit, desk: Desk) -> None:
+    trader = hands()
+    form, page = trader.ticket("AAPL"), trader.page
+    form.locator("label:has(#sell)").click()
+    form.locator("[name=quantity]").fill("7")
+    form.locator("[name=order_type]").select_option("TRAIL LIMIT")
+    form.locator("[name=trail]").fill("2")
+    form.locator("[name=limit_offset]").fill("0.10")
+    begins = form.locator("[name=stop_price]")
+    expect(begins).to_have_value("97.99")
+    form.locator("[name=trail]").fill("3")
+    expect(begins).to_have_value("96.99")
+    begins.fill("97.50")
+    form.locator("[name=trail]").fill("2")
+    expect(begins).to_have_value("97.50")
+    page.locator("#ticket-send").click()
+    expect(trader.shown()).to_contain_text("SELL 7 AAPL TRAIL LIMIT 97.50 (2 %) / 0.10 off DAY")
+    form.locator("[name=order_type]").select_option("TRAIL")
+    expect(begins).to_have_value("97.50")
+    begins.fill("")
+    expect(begins).to_have_attribute("placeholder", "97.99")
+
+
 def test_ib_that_is_silent_delays_nothing(hands: Sit, desk: Desk) -> None:
     trader = hands("trader2")  # of an account that has asked nothing yet
     assert desk.control("silence placeOrder").startswith("ok")
@@ -116,6 +140,27 @@ def test_a_preview_that_has_expired_is_shown_again(hands: Sit, desk: Desk) -> No
     assert quantities(desk, "C") == []
     trader.shown().click()
     expect(trader.families("C")).to_contain_text("WORKING")
+
+
+def test_a_preview_that_is_over_says_so_by_itself_and_is_shown_again(hands: Sit, desk: Desk) -> None:
+    trader = hands()
+    page = trader.page
+    page.clock.install()
+    send = trader.preview("BUY", "15", "C", "LMT", "99.00")
+    expect(send).to_contain_text("as shown, until")
+    expect(send.locator("i")).to_have_text(re.compile(r"· \d\d s"))
+    page.clock.fast_forward(52_000)
+    expect(page.locator("#preview-form.is-ending")).to_be_visible()
+    page.clock.fast_forward(9_000)
+    expect(send).to_have_count(0)
+    shown = page.locator("#ticket-preview")
+    expect(shown.get_by_role("status")).to_have_text("This preview is over: the market may have moved since. Nothing was sent.")
+    again = page.get_by_role("button", name="Preview again")
+    expect(again).to_be_enabled()
+    page.locator("#ticket-form [name=quantity]").press("Control+Enter")
+    trader.shown().click()
+    expect(trader.toast("BUY 15 C")).to_be_visible()
+    assert quantities(desk, "C").count(15) == 1
 
 
 def test_somebody_elses_preview_sends_nothing(hands: Sit, desk: Desk) -> None:
@@ -230,10 +275,8 @@ def test_one_click_mode_ends_where_trading_is_held_back(hands: Sit, desk: Desk) 
     trader = hands()
     arm(trader)
     admin = desk.visitor("admin")
-    admin.get("/admin/orders/limit/add/")
-    [(user,)] = desk.query("select id from auth_user where username = 'trader1'")
-    held = {"scope": "user", "account": "", "user": str(user), "rule": "TRADING_STATE", "value": "1", "note": "A test"}
-    assert admin.post("/admin/orders/limit/add/", **held).url.endswith("/limit/")
+    held = form_of(admin.get("/trading/?scope=user&user=trader1").text, "trading-form") | {"state": "REDUCE_ONLY", "reason": "A test"}
+    assert admin.post("/trading/", **held).status == 200
     expect(trader.page.locator("#panel-restraints")).to_contain_text("REDUCE ONLY")
     is_not_armed(trader.page)
     trader.page.get_by_role("button", name="Arm", exact=True).click()

@@ -42,10 +42,9 @@ def test_refusals_states_and_limits_move_by_themselves(trader: Hands, desk: Desk
     states.get_by_role("link", name=f"Trading state of {ACCOUNT}…").click()
     page.fill("dialog [name=reason]", "Waiting for the figures")
     page.get_by_role("button", name="Hold it back").click()
-    page.wait_for_url(lambda url: "/risk/" not in url)
-    page.goto(f"{desk.url}/risk/?account={ACCOUNT}")
+    expect(page.locator("dialog[open]")).to_have_count(0)
     expect(states).to_contain_text("Waiting for the figures")
-    trader.mark()
+    expect(trader.toast(f"Recorded: the trading of account {ACCOUNT} is REDUCE ONLY.")).to_be_visible()
 
     context = browser.new_context()
     admin = come_in(context.new_page(), desk, "admin").page

@@ -43,13 +43,16 @@ def press(page: Page, key: str) -> None:
 
 
 def kill(trader: Hands, reason: str, *, flatten: bool = False) -> None:
-    """Fills the open dialog in, presses its button and waits for the report to be over."""
+    """Fills the open dialog in, presses its button, stays on the page, and waits for the report to be over."""
     dialog = trader.dialog("Kill switch")
     dialog.get_by_label("Why").fill(reason)
     if flatten:
         dialog.get_by_label("And close every position").check()
     dialog.get_by_role("button", name="Halt and cancel").click()
-    trader.page.wait_for_url("**/sweeps/*/")
+    expect(trader.page.locator("dialog[open]")).to_have_count(0)
+    expect(trader.page.locator("#panel-restraints")).to_contain_text("HALTED")
+    expect(trader.page.locator("#panel-orders")).to_be_visible()
+    trader.page.locator("#panel-restraints").get_by_role("link", name="Report").click()
     expect(trader.page.locator("#panel-sweep .pill").first).to_have_text("DONE")
 
 
@@ -178,6 +181,6 @@ def test_without_javascript_the_switch_and_the_report_work(browser: Browser, des
     page.get_by_label("Why").fill("No scripts here")
     page.get_by_role("button", name="Halt and cancel").click()
     expect(page.get_by_role("heading", name=f"Kill switch for account {ACCOUNT}")).to_be_visible()
-    expect(page.locator(".strip").filter(has_text="HALTED")).to_be_visible()
+    expect(page.locator("#panel-restraints .strip").filter(has_text="HALTED")).to_be_visible()
     context.close()
     release(browser, desk)

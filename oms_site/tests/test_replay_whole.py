@@ -66,7 +66,7 @@ def a_day(desk: Desk) -> None:
     done("buy", "AMD", "2", "--limit", "91", "--wait", "0")
     desk.kill()
     desk.start()
-    done("close", "AAPL", "--wait", "20")
+    done("flatten", "--account", ACCOUNT, "--symbol", "AAPL", "--wait", "20")
     wait_until(lambda: OrderRecord.objects.filter(is_external=True).exists(), "the order of another client is in the book")
     done("cancel-all", "--account", ACCOUNT, "--wait", "20")
     agree(desk.control, desk.ledger)
@@ -97,7 +97,7 @@ def administered(desk: Desk) -> None:
     )
     added = Limit.objects.get(account=account, rule="MAX_QUANTITY")
     path = f"/admin/orders/limit/{added.pk}/change/"
-    admin.post(path, **form_of(admin.get(path).text, "limit_form") | {"value": "40"})
+    admin.post(path, **form_of(admin.get(path).text, "limit_form") | {"value": "40", "note": "More room"})
     access = form_of(admin.get("/admin/orders/accountaccess/add/").text, "accountaccess_form")
     rule = form_of(admin.get("/admin/orders/instrumentrule/add/").text, "instrumentrule_form")
     admin.post(

@@ -96,8 +96,15 @@ class BookAdmin(ModelAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         with book(at=timezone.now()) as b:
             row = type(obj)._default_manager.get(pk=obj.pk)
-            with b.event(self.kinds[2], source=Source.USER, actor=request.user, text=f"Removed: {self.words(row)}") as fact:
+            reason = self.reason(request)
+            text = f"Removed: {self.words(row)}" + (f", because: {reason}" if reason else "")
+            why = {"reason": reason} if reason else {}
+            with b.event(self.kinds[2], source=Source.USER, actor=request.user, text=text[:500], **why) as fact:
                 fact.remove(row)
+
+    def reason(self, request: HttpRequest) -> str:
+        """Why something is deleted, where that is asked for."""
+        return ""
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for row in list(queryset):

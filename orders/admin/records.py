@@ -20,7 +20,7 @@ from django.utils import timezone
 from orders.admin.common import RecordAdmin, RecordInline
 from orders.errors import Refused
 from orders.manager import OrderManager
-from orders.models import BrokerCommand, BrokerId, Certificate, CommissionReport, Event, Execution, Incident, OrderRecord, Position
+from orders.models import BrokerCommand, BrokerId, Certificate, CommissionReport, Event, Execution, Incident, OrderRecord, Position, Sweep
 from orders.queries.blotter import orders_csv
 from orders.rules.terms import plain
 
@@ -195,6 +195,38 @@ class IncidentAdmin(RecordAdmin):
                 self.message_user(request, f"{row.kind}: {refused.message}", messages.ERROR)
         if closed:
             self.message_user(request, f"{closed} closed.", messages.SUCCESS)
+
+
+@admin.register(Sweep)
+class SweepAdmin(RecordAdmin):
+    """Kill switches and flattenings: who, why, what was cancelled, placed and left alone. Those of a user or the desk reach over accounts,
+    so they are for those who may see all of them."""
+
+    list_display = (
+        "at", "kind", "scope", "account", "user", "actor", "reason", "flattens", "share", "cancelled", "placed", "left_alone",
+        "released_at", "released_by", "release_reason",
+    )  # fmt: skip
+    list_display_links = ("at", "kind")
+    list_select_related = ("account", "user", "actor", "released_by")
+    list_filter = ("kind", "scope", BY_ACCOUNT, "at", ("released_at", admin.EmptyFieldListFilter))
+    date_hierarchy = "at"
+    search_fields = ("reason", "release_reason", "actor__username", "account__code")
+
+    @admin.display(description="percent", ordering="percent")
+    def share(self, sweep: Sweep) -> str:
+        return plain(sweep.percent)
+
+    @admin.display
+    def cancelled(self, sweep: Sweep) -> int:
+        return len(sweep.data.get("cancelled", ()))
+
+    @admin.display
+    def placed(self, sweep: Sweep) -> int:
+        return len(sweep.data.get("placed", ()))
+
+    @admin.display
+    def left_alone(self, sweep: Sweep) -> int:
+        return len(sweep.data.get("left", ()))
 
 
 @admin.register(Certificate)

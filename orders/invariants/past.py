@@ -17,7 +17,7 @@ from orders.models import Account, AccountAccess, BrokerCommand, BrokerId, Event
 from orders.replay import Chain
 from orders.rules.lifecycle import OPEN
 from orders.rules.limit_table import effective
-from orders.rules.terms import AccessLevel, CommandKind, CommandState, GatewayState
+from orders.rules.terms import AccessLevel, CommandKind, CommandState, GatewayState, only_smaller, terms_from_json
 
 Values = dict[str, Any]
 _ORDER, _COMMAND, _EXECUTION = OrderRecord._meta.label, BrokerCommand._meta.label, Execution._meta.label
@@ -69,6 +69,7 @@ class Claim:
     filled: Decimal
     position: Decimal
     working: Decimal  # what other plain orders of its side could still trade, at the least
+    shrinks: bool = False  # a change that only made the order smaller
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,7 @@ class _Walk:
             filled=Decimal(order["filled_quantity"]),
             position=Decimal(position["quantity"]) if position else Decimal(0),
             working=self._working(order),
+            shrinks=row["kind"] == CommandKind.MODIFY and _only_smaller(order, row["terms"]),
         )
 
     def _may(self, user: int | None, account: int) -> tuple[bool, bool]:
@@ -287,6 +289,13 @@ class _Walk:
             if other["unit_id"] != order["unit_id"] and other["parent_id"] is None and other["oca_group_id"] is None:
                 total += max(Decimal(other["quantity"]) - Decimal(other["filled_quantity"]), Decimal(0))
         return total
+
+
+def _only_smaller(before: Values, after: Values | None) -> bool:
+    try:
+        return after is not None and only_smaller(terms_from_json(before), terms_from_json(after))
+    except (KeyError, ValueError, ArithmeticError):
+        return False  # terms that we have no word for
 
 
 def _keep(index: dict[int, Values], pk: int, row: Values | None) -> None:

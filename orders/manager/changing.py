@@ -17,11 +17,13 @@ from orders import checks
 from orders.book import OpenBook
 from orders.checks import Draft
 from orders.errors import Refused
-from orders.exposure import OPEN_STATUSES
+from orders.exposure import OPEN_STATUSES, pair_filled
+from orders.holdings import SETTLES
 from orders.manager import family
 from orders.manager.submissions import refuse
 from orders.models import Account, BrokerCommand, BrokerId, Contract, Gateway, OrderRecord
 from orders.models.book import Source
+from orders.proposals import as_of
 from orders.queries.access import tradable_accounts
 from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.terms import (
@@ -76,9 +78,11 @@ def modify(b: OpenBook, user: Any, order: OrderRecord, **asked: Any) -> BrokerCo
 
 def changed(order: OrderRecord, asked: Mapping[str, Any], now: datetime) -> Draft:
     """The order with the terms asked for, as far as that can be judged by itself. Raises `Refused` or `TicketError`."""
-    _may_change(order)
+    _may_change(order, now)
     terms = _changed_terms(order.terms, {name: value for name, value in asked.items() if value is not None})
-    check_terms(terms, now if terms.good_till != order.good_till else None)
+    if terms.good_till != order.good_till:  # an end must be ahead; where the order began may be behind it
+        check_terms(as_of(terms, now), now)
+    check_terms(terms)
     if terms.quantity <= order.filled_quantity:
         words = f"{plain(order.filled_quantity)} are filled already; the quantity must be above that. To stop the rest, cancel it."
         raise Refused("BELOW_FILLED", words, field="quantity", limit=order.filled_quantity, actual=terms.quantity)
@@ -107,7 +111,7 @@ def _changed_terms(terms: OrderTerms, asked: Mapping[str, Any]) -> OrderTerms:
     return replace(terms, **values)
 
 
-def _may_change(order: OrderRecord) -> None:
+def _may_change(order: OrderRecord, now: datetime) -> None:
     if order.is_external:
         raise Refused("EXTERNAL", "It was placed elsewhere; change it where it was placed.")
     if not order.is_open:
@@ -115,6 +119,8 @@ def _may_change(order: OrderRecord) -> None:
     if order.state is not OrderStatus.PENDING and order.state not in WORKING:
         # IB refuses a change before it has acknowledged the order (2102).
         raise Refused("NOT_ACKNOWLEDGED", "The broker has not acknowledged the order yet; wait for it, or cancel it.")
+    if order.heard_at is not None and pair_filled(order, max(order.heard_at, now - SETTLES)):
+        raise Refused("PAIR_FILLED", "Its pair has just filled; the broker makes this one smaller. Look again in a moment.")
     if open_command(order, CommandKind.CANCEL) is not None:
         raise Refused("CANCEL_OPEN", "A cancel of this order is under way.")
     if open_command(order, CommandKind.MODIFY) is not None:

@@ -223,7 +223,8 @@ def _bring_down(b: OpenBook, placing: Placing, order: OrderRecord, quantity: Dec
 
 
 def _check(b: OpenBook, placing: Placing, draft: Draft, leaving: Sequence[OrderRecord]) -> None:
-    refuse(checks.fits_contract(placing.contract, draft.terms, resized=draft.order.role == Role.REVERSE))
+    opens = draft.order.role == Role.REVERSE
+    refuse(checks.fits_contract(placing.contract, draft.terms, resized=opens, closes=not opens))
     gone = [order.pk for order in leaving]
     found = checks.breaches(b, [draft], placing.user, leaving=gone, confirm_duplicate=placing.confirm_duplicate)
     refuse(found[0] if found else None)

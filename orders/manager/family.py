@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from orders.checks import Draft
 from orders.errors import Refused
+from orders.exposure import exited
 from orders.models import OrderRecord
 from orders.queries.legs import members
 from orders.rules.terms import EXITS, OrderTerms, Role, Side, plain
@@ -54,21 +55,22 @@ def _within(entry: OrderRecord, exits: Sequence[OrderRecord], terms: Terms, resi
     An entry that has ended gives what it filled. Exits that it left too large are no reason against making others of them smaller.
     """
     if entry.is_open and entry.pk in resized:
-        total, size = _total(pairs(exits), terms), terms[entry.pk].quantity
+        total, size = _total(pairs(exits), terms) + exited(entry), terms[entry.pk].quantity
         if total > size:
             words = f"Its exits are for {plain(total)}: make them smaller first."
             raise Refused("EXITS_EXCEED", words, field="quantity", limit=total, actual=size)
         return
     grown = {order.pk for order in exits if order.pk in resized and terms[order.pk].quantity > order.quantity}
     judged = [[order for order in pair if order.pk in grown] or pair for pair in pairs(exits)]
-    total, size = _total(judged, terms), entry.quantity if entry.is_open else entry.filled_quantity
+    total, size = _total(judged, terms) + exited(entry), entry.quantity if entry.is_open else entry.filled_quantity
     if grown and total > size:
         words = f"The exits would be for {plain(total)}, and their entry is for {plain(size)}."
         raise Refused("EXCEEDS_POSITION", words, field="quantity", limit=size, actual=total)
 
 
 def _total(exits: Sequence[Sequence[OrderRecord]], terms: Terms) -> Decimal:
-    return sum((max(terms[order.pk].quantity for order in pair) for pair in exits), Decimal(0))
+    """What they may fill yet, pair by pair."""
+    return sum((max(terms[order.pk].quantity - order.filled_quantity for order in pair) for pair in exits), Decimal(0))
 
 
 def _sound(pair: Sequence[OrderRecord], terms: Terms, prices: Sequence[Decimal], changed: set[int]) -> None:

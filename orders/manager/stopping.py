@@ -114,7 +114,7 @@ class StoppingVerbs:
     def _finish(self, answer: Answer) -> Sweep:
         pk = answer["sweep"]
         while Sweep.objects.get(pk=pk).data["open"]:
-            reach("submit.before_write")
+            reach("sweep.before_part")
             with book(at=self._clock()) as b:
                 sweeping.go_on(b, pk)
         return Sweep.objects.select_related("account", "user", "actor").get(pk=pk)

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from orders.models.fields import money
+from orders.rules.terms import plain
 
 
 class Contract(models.Model):
@@ -48,6 +49,9 @@ class Contract(models.Model):
         """What a trader calls it: "AAPL", "ESZ6", "EUR.USD", "AAPL 20261218 240 C"."""
         if self.sec_type in ("STK", "IND"):
             return self.symbol
+        if self.sec_type == "OPT" and self.expiry and self.strike and self.right:
+            # IB's own name has the strike in thousandths among zeros: nobody reads a strike from "AAPL  261218C00240000".
+            return f"{self.symbol} {self.expiry} {plain(self.strike)} {self.right[:1]}"
         return " ".join((self.local_symbol or self.symbol).split())
 
 

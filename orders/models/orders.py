@@ -5,6 +5,7 @@ An `OrderRecord` holds acknowledged terms (the submitted ones while PENDING); wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from django.conf import settings
@@ -147,6 +148,13 @@ class OrderRecord(models.Model):
         """Where its stop is now: of a trailing order where the broker last said it stands, of any other where it was asked for."""
         trailing: TrailingStop | None = getattr(self, "trailing", None)
         return self.stop_price if trailing is None else trailing.price
+
+    def from_where_it_stands(self, terms: OrderTerms) -> OrderTerms:
+        """Terms asked of it, with a trailing stop where that stands now: where it began says nothing any more. One that they put elsewhere
+        is left there."""
+        if not terms.order_type.trails or terms.stop_price != self.stop_price:
+            return terms
+        return replace(terms, stop_price=self.present_stop)
 
     @property
     def terms(self) -> OrderTerms:

@@ -5,13 +5,11 @@ The rule it keeps: an id names one order for ever. It is written with the claim,
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orders import contracts
 from orders.book import Fact, OpenBook
-from orders.models import BrokerCommand, BrokerId, OrderRecord, TrailingStop
+from orders.models import BrokerCommand, BrokerId, OrderRecord
 from orders.rules.commands import CancelOrder, ModifyOrder, PlaceOrder
-from orders.rules.terms import OrderTerms, terms_from_json
+from orders.rules.terms import terms_from_json
 
 LAST_ORDER_ID = 999_999_999
 """Requests to the gateway are numbered from 1,000,000,000 up: an error for a request must never hit an order."""
@@ -54,9 +52,12 @@ def place_frame(command: BrokerCommand, ids: dict[int, int], *, transmit: bool) 
 
 
 def modify_frame(command: BrokerCommand, ib_order_id: int, client_id: int) -> ModifyOrder:
-    """The whole order with its new terms. A parent that is gone is not named any more: IB answers 135 for it otherwise."""
-    terms = _from_where_it_stands(command, terms_from_json(command.terms))
+    """The whole order with its new terms. A parent that is gone is not named any more: IB answers 135 for it otherwise.
+
+    A trailing stop that has moved stays where it is: where it began would throw it back.
+    """
     order = command.order
+    terms = order.from_where_it_stands(terms_from_json(command.terms))
     group, parent = order.oca_group, order.parent
     parent_id = broker_id(parent, client_id) if parent is not None and parent.is_open else None
     return ModifyOrder(
@@ -70,14 +71,6 @@ def modify_frame(command: BrokerCommand, ib_order_id: int, client_id: int) -> Mo
         oca_group=group.name if group else "",
         oca_type=group.oca_type if group else 0,
     )
-
-
-def _from_where_it_stands(command: BrokerCommand, terms: OrderTerms) -> OrderTerms:
-    """A trailing stop that has moved stays where it is, unless the change asks for another place: where it began would throw it back."""
-    if not terms.order_type.trails or terms.stop_price != command.order.stop_price:
-        return terms
-    price = TrailingStop.objects.filter(order=command.order).values_list("price", flat=True).first()
-    return terms if price is None else replace(terms, stop_price=price)
 
 
 def cancel_frame(command: BrokerCommand, ib_order_id: int) -> CancelOrder:

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from orders.book import OpenBook
 from orders.exposure import OPEN_COMMAND_STATES, closing_side, position_of, unprotected
+from orders.holdings import SETTLES
 from orders.models import BrokerCommand, Execution, OrderRecord
 from orders.models.book import Source
 from orders.rules.lifecycle import TERMINAL
@@ -26,9 +27,6 @@ STALE_CHANGE = "The change waited more than 60 seconds to be sent; ask again if 
 
 STEP_LIFE = timedelta(seconds=30)
 """A step whose cancels were not confirmed within this time is withdrawn, and a person is told."""
-
-POSITION_SETTLES = timedelta(seconds=5)
-"""IB reports a position apart from the execution that changed it, a little earlier or later."""
 
 QuantityRule = BrokerCommand.QuantityRule
 
@@ -166,7 +164,7 @@ def _left_to_close(b: OpenBook, unit: list[OrderRecord]) -> tuple[Decimal | None
     moves = [(Side(row.side).sign * row.quantity, row.received_at) for row in newer]
     if not moves:
         return left, left
-    if b.now - max(at for _, at in moves) < POSITION_SETTLES:
+    if b.now - max(at for _, at in moves) < SETTLES:
         return None, left
     closed = max(sum((quantity for quantity, _ in moves), Decimal(0)) * side.sign, Decimal(0))
     return max(left - closed, Decimal(0)), left

@@ -14,11 +14,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from orders.models import Account, Contract
-from orders.queries.show import Ticks, number, quantity
+from orders.preview.parts import Spelling, span, terms_words
+from orders.queries.show import Ticks, quantity
 from orders.rules.terms import OcaType, OrderTerms, OrderType, Side, TimeInForce, plain, terms_from_json
 from orders.rules.tickets import BracketTicket, ExitPair, ExitsTicket, PlaceRequest, request_to_json
 
-__all__ = ["PlaceRequest", "WayOut", "as_json", "entry_of", "from_json", "opened_by", "sentence", "terms_words", "ways_out"]
+__all__ = ["PlaceRequest", "WayOut", "as_json", "entry_of", "from_json", "opened_by", "sentence", "ways_out"]
 
 as_json = request_to_json
 """The request as it is sealed: the same for the same request, however its numbers are spelled."""
@@ -90,45 +91,36 @@ def _pair(values: Mapping[str, Any]) -> ExitPair:
     return ExitPair(**numbers, time_stop=None if seconds is None else timedelta(seconds=seconds))
 
 
-def terms_words(terms: OrderTerms, contract: Contract, ticks: Ticks) -> str:
-    """ "BUY 100 AAPL LMT 233.33 DAY": every price the order has, a trailing distance as one."""
-    prices = [ticks.price(contract, value) for value in (terms.stop_price, terms.limit_price) if value is not None]
-    if terms.trail_percent is not None:
-        prices.append(f"{plain(terms.trail_percent)} %")
-    elif terms.trail_amount is not None:
-        prices.append(ticks.price(contract, terms.trail_amount))
-    shown = " / ".join(prices)
-    return " ".join(filter(None, [terms.side, quantity(terms.quantity), contract.label, terms.order_type, shown, terms.time_in_force]))
-
-
 def sentence(request: PlaceRequest, account: Account, contract: Contract, ticks: Ticks) -> str:
     """The whole request in one sentence: "BUY 100 AAPL LMT 233.33 DAY, account DU…417, stop 228.66, target 252.00"."""
+    spelling = Spelling(contract, account.time_zone, ticks)
     if isinstance(request, ExitsTicket):
         parts = [entry_of(request).side, quantity(request.quantity), contract.label, request.time_in_force]
         first = _("%s as exits") % " ".join(parts)
     else:
-        first = terms_words(entry_of(request), contract, ticks)
+        first = terms_words(entry_of(request), spelling)
     words = [first, _("account %s") % account.short]
     pairs = () if isinstance(request, OrderTerms) else request.pairs
     for pair in pairs:
-        words += _pair_words(pair, contract, ticks, f"{quantity(pair.quantity)} × " if len(pairs) > 1 else "")
+        words += _pair_words(pair, spelling, f"{quantity(pair.quantity)} × " if len(pairs) > 1 else "")
     return ", ".join(words)
 
 
-def _pair_words(pair: ExitPair, contract: Contract, ticks: Ticks, share: str) -> list[str]:
+def _pair_words(pair: ExitPair, spelling: Spelling, share: str) -> list[str]:
     found = []
     if pair.trails:
         percent = pair.trail_percent
-        distance = f"{plain(percent)} %" if percent is not None else ticks.price(contract, pair.trail_amount)
-        words = _("stop trailing by %s") % (share + distance)
+        distance = f"{plain(percent)} %" if percent is not None else spelling.distance(pair.trail_amount)
+        begins = _(" from %s") % spelling.price(pair.stop_price) if pair.stop_price is not None else ""
+        words = _("stop %s") % (share + _("trailing by %s") % (distance + begins))
         if pair.limit_offset is not None:
-            words += _(", its limit %s behind it") % plain(pair.limit_offset)
+            words += _(", its limit %s behind it") % spelling.distance(pair.limit_offset)
         found.append(words)
     elif pair.stop_price is not None:
-        limit = f" / {ticks.price(contract, pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
-        found.append(_("stop %s") % (share + ticks.price(contract, pair.stop_price) + limit))
+        limit = f" / {spelling.price(pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
+        found.append(_("stop %s") % (share + spelling.price(pair.stop_price) + limit))
     if pair.target_price is not None:
-        found.append(_("target %s") % (share + ticks.price(contract, pair.target_price)))
+        found.append(_("target %s") % (share + spelling.price(pair.target_price)))
     if pair.time_stop is not None:
-        found.append(_("out after %s min") % (share + number(Decimal(pair.time_stop.total_seconds()) / 60, 0)))
+        found.append(_("out after %s") % (share + span(pair.time_stop)))
     return found

@@ -15,6 +15,7 @@ from orders.checks import Usage
 from orders.models import Account
 from orders.preview.making import Previewed, Risk
 from orders.preview.margin import Heard
+from orders.preview.parts import Part, Spelling, exits, how_it_trades, what_a_fill_does
 from orders.preview.request import entry_of
 from orders.queries.show import MINUS, Moment, Ticks, number, quantity, signed
 from orders.rules.limits import DEFAULT, Breach, Rule
@@ -82,6 +83,8 @@ class PreviewView:
     seal: str
     side: str
     sentence: str
+    terms: Sequence[Fact]  # how the order, of a bracket its entry, trades
+    exits: Sequence[Part]
     facts: Sequence[Fact]
     usage: Sequence[UsageRow]
     warnings: Sequence[str]
@@ -89,6 +92,7 @@ class PreviewView:
     changed: Sequence[Change]
     margin: MarginView | None  # None where the order is none that IB's margin depends on
     expires: Moment
+    life: int  # seconds
     asks_for_confirmation: bool
     may_send: bool
 
@@ -107,10 +111,13 @@ class PreviewView:
 def preview_view(made: Previewed) -> PreviewView:
     """The preview as the page shows it."""
     account = made.row.account
+    spelling = Spelling(made.row.contract, account.time_zone, Ticks.load())
     return PreviewView(
         seal=made.seal,
         side=entry_of(made.request).side.value,
         sentence=made.sentence,
+        terms=_terms(made, spelling),
+        exits=list(exits(made.request, spelling, made.row.created_at)),
         facts=_facts(made),
         usage=[_usage(one) for one in made.usage if one.rule not in _NO_METER],
         warnings=made.warnings,
@@ -118,9 +125,21 @@ def preview_view(made: Previewed) -> PreviewView:
         changed=made.changed,
         margin=None if isinstance(made.request, ExitsTicket) else margin_view(made.margin, account),
         expires=Moment(made.expires_at, account.time_zone),
+        life=int((made.expires_at - made.row.created_at).total_seconds()),
         asks_for_confirmation=made.asks_for_confirmation,
         may_send=not made.refusals,
     )
+
+
+def _terms(made: Previewed, spelling: Spelling) -> list[Fact]:
+    """Everything that decides how the order trades besides its sentence. What has no value of its own is simply so.
+
+    Of exits each says it of itself.
+    """
+    own = () if isinstance(made.request, ExitsTicket) else how_it_trades(entry_of(made.request), spelling)
+    found = [Fact(str(name), str(value) or _("yes")) for name, value in own]
+    fills = what_a_fill_does(made.request)
+    return [*found, Fact(_("When an exit fills"), fills)] if fills else found
 
 
 def _facts(made: Previewed) -> list[Fact]:

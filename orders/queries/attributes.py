@@ -11,9 +11,11 @@ from datetime import datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from orders.models import OrderRecord
-from orders.queries.show import quantity, zone_of
-from orders.rules.terms import TriggerMethod, plain
+from orders.models import Contract, OrderRecord
+from orders.queries.show import Ticks, quantity, zone_of
+from orders.rules.terms import OcaType, OrderTerms, TriggerMethod, plain
+
+Attribute = tuple[str | Promise, str | Promise]
 
 TRIGGERS: dict[int, str | Promise] = {
     TriggerMethod.DEFAULT: _("IB's default"),
@@ -25,42 +27,65 @@ TRIGGERS: dict[int, str | Promise] = {
     TriggerMethod.MIDPOINT: _("midpoint"),
 }
 
-
-def attributes(order: OrderRecord) -> tuple[tuple[str | Promise, str | Promise], ...]:
-    """(name, value) of each attribute that the order uses, times in the account's zone."""
-    return tuple(_used(order))
-
-
-def in_words(order: OrderRecord) -> str:
-    """The same in one line, "" where there is none."""
-    return "; ".join(f"{name}: {value}" if value else str(name) for name, value in _used(order))
+OCA_WORDS: dict[int, str | Promise] = {
+    OcaType.CANCEL_WITH_BLOCK: _("One fill cancels the others; only one is worked at a time"),
+    OcaType.REDUCE_WITH_BLOCK: _("A fill reduces the others; only one is worked at a time"),
+    OcaType.REDUCE_WITHOUT_BLOCK: _("A fill reduces the others; all are worked at once"),
+}
 
 
-def _used(order: OrderRecord) -> Iterator[tuple[str | Promise, str | Promise]]:
-    if order.trail_percent is not None:
-        yield _("Trails by"), f"{plain(order.trail_percent)} %"
-    if order.trail_amount is not None:
-        yield _("Trails by"), plain(order.trail_amount)
-    if (order.trail_percent is not None or order.trail_amount is not None) and order.stop_price is not None:
-        yield _("Trail began at"), plain(order.stop_price)
-    if order.limit_offset is not None:
-        yield _("Limit off its stop"), plain(order.limit_offset)
-    if order.good_till is not None:
-        yield _("Ends"), moment(order, order.good_till)
-    if order.good_after is not None:
-        yield _("Goes live"), moment(order, order.good_after)
-    if order.display_size is not None:
-        yield _("The market sees"), quantity(order.display_size)
-    if order.hidden:
+def attributes(order: OrderRecord, ticks: Ticks) -> tuple[Attribute, ...]:
+    """(name, value) of each attribute that the order uses, times in the account's zone; of a trailing order where its stop is now."""
+    stop: list[Attribute] = []
+    if _trails(order) and order.present_stop is not None:
+        stop.append((_("Stop stands at"), ticks.price(order.contract, order.present_stop)))
+    return (*stop, *_used(order, order.contract, order.account.time_zone, ticks, begins=_("Trail began at")))
+
+
+def in_words(order: OrderRecord, ticks: Ticks) -> str:
+    """What it uses in one line, "" where that is nothing."""
+    return said(_used(order, order.contract, order.account.time_zone, ticks, begins=_("Trail began at")))
+
+
+def attributes_of_terms(terms: OrderTerms, contract: Contract, zone: str, ticks: Ticks) -> tuple[Attribute, ...]:
+    """The same of an order that is not sent yet."""
+    return tuple(_used(terms, contract, zone, ticks, begins=_("Trail begins at")))
+
+
+def said(found: Iterator[Attribute] | tuple[Attribute, ...]) -> str:
+    """Attributes in one line."""
+    return "; ".join(f"{name}: {value}" if value else str(name) for name, value in found)
+
+
+def _trails(terms: OrderTerms | OrderRecord) -> bool:
+    return terms.trail_percent is not None or terms.trail_amount is not None
+
+
+def _used(terms: OrderTerms | OrderRecord, contract: Contract, zone: str, ticks: Ticks, *, begins: str | Promise) -> Iterator[Attribute]:
+    if terms.trail_percent is not None:
+        yield _("Trails by"), f"{plain(terms.trail_percent)} %"
+    if terms.trail_amount is not None:
+        yield _("Trails by"), ticks.distance(contract, terms.trail_amount)
+    if _trails(terms) and terms.stop_price is not None:
+        yield begins, ticks.price(contract, terms.stop_price)
+    if terms.limit_offset is not None:
+        yield _("Limit off its stop"), ticks.distance(contract, terms.limit_offset)
+    if terms.good_till is not None:
+        yield _("Ends"), moment(terms.good_till, zone)
+    if terms.good_after is not None:
+        yield _("Goes live"), moment(terms.good_after, zone)
+    if terms.display_size is not None:
+        yield _("The market sees"), quantity(terms.display_size)
+    if terms.hidden:
         yield _("Hidden"), ""
-    if order.all_or_none:
+    if terms.all_or_none:
         yield _("All or none"), ""
-    if order.trigger_method:
-        yield _("Triggered by"), TRIGGERS.get(order.trigger_method, str(order.trigger_method))
-    if order.adaptive:
-        yield _("Algorithm"), f"Adaptive, {order.adaptive}"
+    if terms.trigger_method:
+        yield _("Triggered by"), TRIGGERS.get(terms.trigger_method, str(terms.trigger_method))
+    if terms.adaptive:
+        yield _("Algorithm"), f"Adaptive, {terms.adaptive}"
 
 
-def moment(order: OrderRecord, at: datetime) -> str:
-    """The moment in the zone of the order's account."""
-    return f"{at.astimezone(zone_of(order.account.time_zone)):%Y-%m-%d %H:%M:%S %Z}"
+def moment(at: datetime, zone: str) -> str:
+    """The moment as the account's zone has it: "2026-12-04 16:00:00 EST"."""
+    return f"{at.astimezone(zone_of(zone)):%Y-%m-%d %H:%M:%S %Z}"

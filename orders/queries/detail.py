@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from orders.models import BrokerCommand, BrokerId, Event, Incident, OrderRecord
 from orders.models.book import Source
 from orders.queries.access import visible_accounts
-from orders.queries.attributes import attributes, moment
+from orders.queries.attributes import OCA_WORDS, attributes, moment
 from orders.queries.executions import ExecutionRow, execution_rows
 from orders.queries.incidents import incident_title
 from orders.queries.legs import has_legs
@@ -28,7 +28,7 @@ from orders.queries.marks import STATUS_MARKS
 from orders.queries.orders import ROW_RELATIONS, Context, Family, OrderRow, family, family_roots, order_row, terms_words
 from orders.queries.show import Moment, age, quantity
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import CommandKind, OcaType, plain
+from orders.rules.terms import CommandKind, plain
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
     commands = context.commands.get(order.pk, ())
     ids = list(BrokerId.objects.filter(order=order).order_by("pk"))
     kin = order_kin(user, order, now)
+    kin = kin if kin is not None and len(kin.rows) > 1 else None
     return OrderDetail(
         row=order_row(order, context),
         words=terms_words(order, context.ticks),
@@ -126,14 +127,14 @@ def order_detail(user: Any, client_order_id: str, now: datetime | None = None) -
         status_code=order.status_code,
         intents=_intents(order, commands, context),
         remaining=quantity(order.remaining_quantity),
-        attributes=attributes(order),
-        family=kin if kin is not None and len(kin.rows) > 1 else None,
+        attributes=attributes(order, context.ticks),
+        family=kin,
         oca=_oca(order),
         timeline=timeline(order),
         executions=tuple(execution_rows(order.executions.filter(counts=True))),
         may_tend=order.account_id in context.tradable,
         can_adopt=order.account_id in context.tradable and order.is_external and order.created_by_id is None,
-        can_change_legs=order.account_id in context.tradable and not order.is_external and has_legs(order),
+        can_change_legs=kin is not None and order.account_id in context.tradable and not order.is_external and has_legs(order),
         broker_ids=tuple(f"{row.client_id} / {row.ib_order_id}" for row in ids if row.ib_order_id is not None),
         perm_ids=tuple(str(row.perm_id) for row in ids if row.perm_id),
         commands=tuple(_command(command, zone) for command in _with_actor(order)),
@@ -209,7 +210,7 @@ def _shown(order: OrderRecord, name: str, value: Any, context: Context) -> str:
     if name.endswith("_price"):
         return context.ticks.price(order.contract, Decimal(str(value)))
     if name == "good_till":
-        return moment(order, value if isinstance(value, datetime) else datetime.fromisoformat(value))
+        return moment(value if isinstance(value, datetime) else datetime.fromisoformat(value), order.account.time_zone)
     return _plain(value)
 
 
@@ -218,13 +219,7 @@ def _plain(value: Any) -> str:
 
 
 def _oca(order: OrderRecord) -> str:
-    if order.oca_group is None:
-        return ""
-    return {
-        OcaType.CANCEL_WITH_BLOCK: _("One fill cancels the others; only one is worked at a time"),
-        OcaType.REDUCE_WITH_BLOCK: _("A fill reduces the others; only one is worked at a time"),
-        OcaType.REDUCE_WITHOUT_BLOCK: _("A fill reduces the others; all are worked at once"),
-    }[OcaType(order.oca_group.oca_type)]
+    return "" if order.oca_group is None else str(OCA_WORDS[order.oca_group.oca_type])
 
 
 def _with_actor(order: OrderRecord) -> Any:

@@ -149,7 +149,7 @@ def order_row(order: OrderRecord, context: Context, *, kin: str = "", oca: str =
         average=context.ticks.average(order.contract, order.average_price),
         time_in_force=order.time_in_force,
         outside_rth=order.outside_rth,
-        attributes=in_words(order),
+        attributes=in_words(order, context.ticks),
         by=initials(name) if name else ("ext" if order.is_external else NOTHING),
         by_name=name,
         note=order.note,

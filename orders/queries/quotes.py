@@ -19,7 +19,7 @@ from orders.models import Account, Contract, OrderRecord, Position, Quote, Watch
 from orders.queries.access import tradable_ids, visible_accounts
 from orders.queries.guard import Guard, guard_for
 from orders.queries.orders import terms_words
-from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, figure, number, quantity, signed
+from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, expiry_words, figure, number, quantity, signed
 from orders.rules.lifecycle import OPEN
 from orders.rules.terms import OrderTerms, Side, plain
 
@@ -225,12 +225,15 @@ def _ticket_quote(
 
 
 def describe(contract: Contract, ticks: Ticks) -> str:
-    """ "Apple Inc · NASDAQ · USD · tick 0.01"."""
+    """ "Apple Inc · NASDAQ · USD · tick 0.01", of a derivative with its expiry, of an option with what it is a right to."""
     rule = ticks.rule(contract)
     tick = _("tick %s") % plain(rule.increments[-1][1]) if rule else ""
     kind = contract.sec_type if contract.sec_type != "STK" else ""
     multiplier = f"× {plain(contract.multiplier)}" if contract.multiplier != 1 else ""
-    parts = [contract.long_name, kind, contract.primary_exchange or contract.exchange, contract.currency, multiplier, tick]
+    right = {"C": _("call"), "P": _("put")}.get(contract.right[:1], "") if contract.sec_type in ("OPT", "FOP") else ""
+    what = f"{plain(contract.strike)} {right}" if right else ""
+    parts = [contract.long_name, kind, expiry_words(contract.expiry), what]
+    parts += [contract.primary_exchange or contract.exchange, contract.currency, multiplier, tick]
     return " · ".join(part for part in parts if part)
 
 
@@ -243,11 +246,21 @@ def _chips(contract: Contract, quote: Quote | None, ticks: Ticks) -> tuple[Chip,
     middle = (bid + ask) / 2 if bid is not None and ask is not None else None
     sizes = (quote.bid_size, quote.ask_size) if quote else (None, None)
     return (
-        Chip("bid", _("Bid") + (f" × {quantity(sizes[0])}" if sizes[0] else ""), ticks.price(contract, bid), _value(bid)),
+        Chip("bid", _("Bid") + _sized(sizes[0]), ticks.price(contract, bid), _value(bid)),
         Chip("mid", _("Mid"), number(middle, ticks.places(contract, middle)), _on_tick(middle, ticks, contract)),
-        Chip("ask", _("Ask") + (f" × {quantity(sizes[1])}" if sizes[1] else ""), ticks.price(contract, ask), _value(ask)),
+        Chip("ask", _("Ask") + _sized(sizes[1]), ticks.price(contract, ask), _value(ask)),
         Chip("last", _("Last"), ticks.price(contract, last), _value(last)),
     )
+
+
+def _sized(size: Decimal | None) -> str:
+    """ " × 300", of a large size " × 900K" or " × 1.1M": a chip is narrow."""
+    if not size:
+        return ""
+    for unit, word in ((Decimal(1_000_000), "M"), (Decimal(1_000), "K")):
+        if size >= 10_000 and size >= unit:
+            return f" × {quantity(round(size / unit, 1))}{word}"
+    return f" × {quantity(size)}"
 
 
 def _on_tick(price: Decimal | None, ticks: Ticks, contract: Contract) -> str:

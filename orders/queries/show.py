@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -105,6 +105,10 @@ class Ticks:
     def price(self, contract: Contract, value: Decimal | None) -> str:
         return price(value, self.places(contract, value))
 
+    def distance(self, contract: Contract, value: Decimal | None) -> str:
+        """How far two prices are apart. It says nothing of where they stand, so the highest band's tick gives the decimals."""
+        return price(value, self.places(contract))
+
     def typed(self, contract: Contract, value: Decimal | None) -> str:
         """A price as it stands in an input: the decimals of the tick, nothing between thousands; empty for none."""
         return "" if value is None else self.price(contract, value).replace(",", "").replace(MINUS, "-")
@@ -156,6 +160,15 @@ class Moment:
     @property
     def utc(self) -> str:
         return self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def expiry_words(code: str) -> str:
+    """IB's spelling of an expiry as people read it: "20261218" is "18 Dec 2026", "202612" is "Dec 2026"."""
+    try:
+        day = date(int(code[:4]), int(code[4:6]), int(code[6:8] or 1))
+    except ValueError:
+        return code
+    return format_date(day, "j M Y" if len(code) == 8 else "M Y")
 
 
 def moment(at: datetime | None, zone: str) -> Moment | None:

@@ -129,7 +129,7 @@ def _caps(account: Account, contract: Contract, side: Side, limits: Mapping[str,
     power = amount_of(account, name, account.base_currency)
     if power is None:
         return caps, (Note("BUYING_POWER_UNKNOWN", f"{words} of the account is not known: the size is not held to it."),)
-    return replace(caps, buying_power=power.value), ()
+    return replace(caps, buying_power=power.value * limits.get(Rule.BUYING_POWER, Decimal(1))), ()
 
 
 # --- bars -----------------------------------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ RULES: dict[Rule, RuleSetting] = {
         "Order ratio",
         "(orders + changes + cancels) / (executions + 1) of an account and day",
     ),
-    Rule.ORDER_RATIO_FROM: _setting("50", "min", "messages", "Order ratio, from", "messages of a day below which it is not judged"),
+    Rule.ORDER_RATIO_FROM: _setting("200", "min", "messages", "Order ratio, from", "messages of a day below which it is not judged"),
     Rule.DUPLICATE_SECONDS: _setting(
         "3", "max", "seconds", "Same order again", "the same order again within this time needs a confirmation"
     ),

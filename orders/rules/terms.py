@@ -6,7 +6,7 @@ Nothing here knows Django, the wire or the time of day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
@@ -258,6 +258,11 @@ def terms_from_json(values: Mapping[str, Any]) -> OrderTerms:
 def term_columns(terms: OrderTerms) -> dict[str, Any]:
     """The terms as an order's columns: each word as its value."""
     return {name: value.value if isinstance(value := getattr(terms, name), Enum) else value for name in TERM_NAMES}
+
+
+def only_smaller(before: OrderTerms, after: OrderTerms) -> bool:
+    """Whether the order would do less of what it does, at the prices that it has, and nothing else."""
+    return after.quantity < before.quantity and replace(after, quantity=before.quantity) == before
 
 
 def plain(value: Decimal) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from django import template
 from django.forms import BoundField
+from django.utils.html import format_html
 
 from orders.models import Account, Book
 from orders.queries.access import tradable_ids
 from orders.queries.desk import book_kind
-from orders.queries.show import Moment
+from orders.queries.show import Moment, expiry_words
 
 register = template.Library()
 
@@ -52,6 +53,19 @@ def at(values: Mapping[str, object], name: str) -> object:
     return values.get(name, "")
 
 
+@register.filter
+def expiry(code: str) -> str:
+    """IB's "20261218" as "18 Dec 2026"."""
+    return expiry_words(code)
+
+
+@register.simple_tag
+def contract(label: str) -> str:
+    """What a contract is called in a row: of "AAPL 20261218 240 C" the symbol, and the rest as a line below it."""
+    head, _, rest = label.partition(" ")
+    return format_html('{} <span class="k-con">{}</span>', head, rest) if rest else format_html("{}", head)
+
+
 @register.simple_tag
 def may_trade(user: Any, account: Account | None) -> bool:
     """Whether the user may trade the account that the page shows."""
@@ -62,6 +76,18 @@ def may_trade(user: Any, account: Account | None) -> bool:
 def field_errors(bound: BoundField) -> dict[str, object]:
     """The errors of a field, in words, beside it."""
     return {"bound": bound}
+
+
+@register.simple_tag
+def invalid(bound: BoundField, *also: str) -> str:
+    """The attributes of an input that something is wrong with: that it is, and where it is said (`field_errors`).
+
+    `also`: what is said of the field whether it is wrong or not, by the endings of the elements' ids, as in "why".
+    """
+    names = " ".join(f"{bound.id_for_label}-{ending}" for ending in (*also, *(["err"] if bound.errors else [])))
+    marked = format_html(' aria-invalid="{}"', "true") if bound.errors else ""
+    described = format_html(' aria-describedby="{}"', names) if names else ""
+    return format_html("{}{}", marked, described)
 
 
 @register.inclusion_tag("_mark.html")

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
 
+from orders.manager import OrderManager
 from orders.models import Event, Incident, OrderRecord, Watch
 from orders.pages import urls
 from orders.pages.panels import PANELS
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.django_db
 # Addresses of a thing in an account: the trader gets a page, the viewer a page or a refusal, the stranger does not know that it exists.
 SEEN = {
     "order": lambda s, o: [o.client_order_id],
+    "sweep": lambda s, o: [a_sweep(s)],
 }
 DONE = {
     "change": lambda s, o: [o.client_order_id],
@@ -30,7 +32,9 @@ DONE = {
     "send_again": lambda s, o: [o.client_order_id],
     "adopt": lambda s, o: [o.client_order_id],
     "cancel_all": lambda s, o: [s.account.code],
+    "legs": lambda s, o: [o.client_order_id],
     "close": lambda s, o: [s.account.code, s.contract.con_id],
+    "reverse": lambda s, o: [s.account.code, s.contract.con_id],
     "protect": lambda s, o: [s.account.code, s.contract.con_id],
     "repair": lambda s, o: [s.account.code, s.contract.con_id],
     "incident_take": lambda s, o: [an_incident(s)],
@@ -44,16 +48,23 @@ OWN = (
     "ticket_search",
     "ticket_stamp",
     "ticket_watch",
+    "ticket_pick",
+    "ticket_option",
+    "ticket_size",
     "history",
     "history_csv",
     "positions",
     "executions",
     "recovery",
+    "risk",
+    "risk_size",
+    "sweeps",
     "watchlist",
 )
+# Who may do these is told by tests of their own: rights over many accounts, or answers to what was posted.
 OTHERS = (
-    "panel", "ticket_contract", "ticket_preview", "preview_margin", "arm", "disarm", "submission", "certificate", "watchlist_add",
-    "watchlist_remove",
+    "panel", "ticket_contract", "ticket_draft", "ticket_exits", "ticket_preview", "preview_margin", "arm", "disarm", "submission",
+    "certificate", "flatten", "kill", "trading", "risk_limit", "watchlist_add", "watchlist_remove",
 )  # fmt: skip
 
 Where = Callable[[Seats, OrderRecord], list[object]]
@@ -62,6 +73,11 @@ Where = Callable[[Seats, OrderRecord], list[object]]
 def an_incident(seats: Seats) -> int:
     """An open incident of the account, by its number."""
     return Incident.objects.create(kind="overfill", account=seats.account, text="Filled 110 of 100.", opened_at=seats.now).pk
+
+
+def a_sweep(seats: Seats) -> int:
+    """The report of a flattening of the account, by its number."""
+    return OrderManager(seats.trader).flatten(key="flat", account=seats.account).pk
 
 
 @pytest.fixture
@@ -129,6 +145,7 @@ def test_nobody_is_asked_to_sign_in(seats: Seats, order: OrderRecord, name: str)
         "submission": ["x"],
         "preview_margin": ["x"],
         "certificate": [1],
+        "risk_limit": ["MAX_QUANTITY"],
         "watchlist_remove": [1],
         "watchlist_add": [],
     }

@@ -15,17 +15,19 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from orders import intake, replay
-from orders.models import Account, AccountAccess, Event, Feed, Incident, InstrumentRule, Limit, OrderRecord
+from orders.book import book
+from orders.models import Account, AccountAccess, Event, Feed, Incident, InstrumentRule, Limit, OrderRecord, Sweep
+from orders.models.book import Source
 from orders.rules.lifecycle import OrderStatus
 from orders.rules.reports import CommissionReported, Meaning, PositionReported
 from orders.rules.terms import BookKind
-from orders.tests.factories import NOW, make_user
+from orders.tests.factories import NOW, make_limit, make_user
 from orders.tests.told import Desk, a_desk, a_limit, facts, new_events, proven
 
 pytestmark = pytest.mark.django_db
 User = get_user_model()
 
-RECORDS = ("orderrecord", "execution", "event", "incident", "position")
+RECORDS = ("orderrecord", "execution", "event", "incident", "position", "sweep")
 
 
 @pytest.fixture
@@ -38,7 +40,16 @@ def desk() -> Iterator[Desk]:
         late = desk.order(OrderStatus.CANCELLED, terms=a_limit("7"))
         desk.tell(desk.fill(late, "b.1.01", "3"), desk.message(late, 399, Meaning.WARNING, "<script>alert(1)</script>"))
         desk.tell(PositionReported(desk.account.code, facts(desk.contract), Decimal(-5), Decimal(10)))
+        a_sweep(desk.account)
         yield desk
+
+
+def a_sweep(account: Account) -> Sweep:
+    """A kill switch that cancelled two orders and closed nothing."""
+    data = {"open": False, "cancelled": [1, 2], "placed": [], "left": []}
+    sweep = Sweep(kind=Sweep.Kind.KILL, scope="account", account=account, reason="Fat finger", data=data, at=NOW)
+    with book(at=NOW) as b, b.event("kill.asked", source=Source.USER, account=account) as fact:
+        return fact.add(sweep)
 
 
 @pytest.fixture
@@ -84,7 +95,7 @@ def test_every_page_opens_and_keeps_to_the_security_policy(desk: Desk, admin: Cl
 @pytest.mark.parametrize("name", [*RECORDS, "account"])
 def test_no_row_of_the_record_is_added_or_deleted(desk: Desk, admin: Client, name: str) -> None:
     assert admin.get(f"/admin/orders/{name}/add/").status_code == 403
-    model = {"orderrecord": OrderRecord, "event": Event, "incident": Incident, "account": Account}.get(name)
+    model = {"orderrecord": OrderRecord, "event": Event, "incident": Incident, "account": Account, "sweep": Sweep}.get(name)
     if model is not None:
         row = model.objects.first()
         assert row is not None
@@ -285,8 +296,9 @@ def test_a_limit_names_a_rule_and_whom_it_is_for(desk: Desk, admin: Client, data
         saved(admin, "orders/limit/add/", sent)
         row = Limit.objects.get()
         saved(admin, f"orders/limit/{row.pk}/change/", {**sent, "value": "2", "note": "quarter end"})
-        saved(admin, f"orders/limit/{row.pk}/delete/", {"post": "yes"})
+        saved(admin, f"orders/limit/{row.pk}/delete/", {"post": "yes", "reason": " the desk's own will do "})
     assert [event.kind for event in events] == ["limit.set", "limit.set", "limit.removed"]
+    assert events[2].data["reason"] == "the desk's own will do" and events[2].text.endswith("because: the desk's own will do")
     assert events[1].data["before"]["value"] == data["value"] or Decimal(events[1].data["before"]["value"]) == Decimal(data["value"])
 
 
@@ -295,6 +307,64 @@ def test_the_same_limit_twice_is_refused_at_the_form(desk: Desk, admin: Client) 
     saved(admin, "orders/limit/add/", data)
     assert admin.post("/admin/orders/limit/add/", data).status_code == 200
     assert Limit.objects.count() == 1
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_no_limit_is_deleted_without_a_reason(desk: Desk, admin: Client, reason: str) -> None:
+    rows = [make_limit(rule, "7", account=desk.account) for rule in ("MAX_QUANTITY", "MAX_POSITION")]
+    with new_events() as events:
+        asked = admin.post(f"/admin/orders/limit/{rows[0].pk}/delete/", {"post": "yes", "reason": reason}, follow=True)
+        ticked = {"action": "delete_selected", "_selected_action": [row.pk for row in rows]}
+        several = admin.post("/admin/orders/limit/", {**ticked, "post": "yes", "reason": reason})
+    assert Limit.objects.count() == 2 and events == []
+    for answer in (asked, several):
+        text = answer.content.decode()
+        assert answer.status_code == 200 and "Nothing was deleted: say why." in text and 'name="reason"' in text
+        assert not re.findall(r"<style|<[^>]+\sstyle=|<[^>]+\son[a-z]+=", text)
+
+
+def test_several_limits_are_deleted_for_one_reason_told_with_each(desk: Desk, admin: Client, root: Any) -> None:
+    rows = [make_limit(rule, "7", account=desk.account) for rule in ("MAX_QUANTITY", "MAX_POSITION")]
+    with new_events() as events:
+        ticked = {"action": "delete_selected", "_selected_action": [row.pk for row in rows]}
+        assert 'name="reason"' in admin.post("/admin/orders/limit/", ticked).content.decode()
+        saved(admin, "orders/limit/", {**ticked, "post": "yes", "reason": "A new year"})
+    assert not Limit.objects.exists()
+    assert [(event.kind, event.actor, event.data["reason"]) for event in events] == [("limit.removed", root, "A new year")] * 2
+
+
+def test_a_limit_that_becomes_another_scopes_needs_a_reason(desk: Desk, admin: Client) -> None:
+    row = make_limit("MAX_QUANTITY", "7")
+    data = {"scope": "account", "account": str(desk.account.pk), "rule": "MAX_QUANTITY", "value": "7", "note": ""}
+    response = admin.post(f"/admin/orders/limit/{row.pk}/change/", data)
+    assert "note" in response.context["adminform"].form.errors
+    saved(admin, f"orders/limit/{row.pk}/change/", {**data, "note": "It was for this one alone"})
+
+
+def test_a_trading_state_is_not_released_as_a_limit_is_changed(desk: Desk, admin: Client) -> None:
+    row = make_limit("TRADING_STATE", "2", account=desk.account)
+    path = f"/admin/orders/limit/{row.pk}"
+    assert admin.get(f"{path}/change/").status_code == 200  # to read
+    data = {"scope": "account", "account": str(desk.account.pk), "rule": "TRADING_STATE", "value": "0", "note": "Go on"}
+    assert admin.post(f"{path}/change/", data).status_code == 403
+    assert admin.post(f"{path}/delete/", {"post": "yes", "reason": "Go on"}).status_code == 403
+    ticked = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes", "reason": "Go on"}
+    assert admin.post("/admin/orders/limit/", ticked).status_code == 403
+    response = admin.post("/admin/orders/limit/add/", {**data, "scope": "desk", "account": ""})
+    assert "rule" in response.context["adminform"].form.errors
+    assert Limit.objects.get().value == 2
+
+
+def test_limits_of_accounts_that_a_clerk_does_not_see_are_not_his_to_set(desk: Desk) -> None:
+    make_limit("MAX_QUANTITY", "7", account=desk.account)
+    own = make_limit("MAX_QUANTITY", "8")
+    clerk = make_user("clerk", is_staff=True)
+    clerk.user_permissions.add(*Permission.objects.filter(codename__in=("view_limit", "add_limit", "change_limit", "delete_limit")))
+    client = Client()
+    client.force_login(clerk)
+    assert list(client.get("/admin/orders/limit/").context["cl"].queryset) == [own]
+    data = {"scope": "account", "account": str(desk.account.pk), "rule": "MAX_POSITION", "value": "7", "note": "Mine"}
+    assert "account" in client.post("/admin/orders/limit/add/", data).context["adminform"].form.errors
 
 
 def test_a_user_is_added_changed_and_switched_off_with_events(desk: Desk, admin: Client, root: Any) -> None:
@@ -366,5 +436,7 @@ def test_an_instrument_is_allowed_or_restricted_for_somebody(desk: Desk, admin: 
     assert (row.symbol, row.sec_type) == (data.get("symbol", "").strip().upper(), data.get("sec_type", "").upper())
     with new_events() as later:
         saved(admin, f"orders/instrumentrule/{row.pk}/change/", {**sent, "note": "watch list"})
-        saved(admin, f"orders/instrumentrule/{row.pk}/delete/", {"post": "yes"})
+        admin.post(f"/admin/orders/instrumentrule/{row.pk}/delete/", {"post": "yes"})  # says no reason
+        assert InstrumentRule.objects.exists()
+        saved(admin, f"orders/instrumentrule/{row.pk}/delete/", {"post": "yes", "reason": "Earnings are over"})
     assert [event.kind for event in (*events, *later)] == ["instrument_rule.set", "instrument_rule.set", "instrument_rule.removed"]

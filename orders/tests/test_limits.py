@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.rules.limits import RULES, Facts, Market, Proposal, Purse, Rule, check, effective
+from orders.rules.limits import RULES, Facts, Market, Proposal, Purse, Rule, Traffic, check, effective
 from orders.rules.terms import OrderTerms, OrderType, Role, Side
 
 MARKET = Market(bid=D("99.99"), ask=D("100.01"), last=D("100.00"), age_seconds=D(1))
@@ -54,6 +54,11 @@ def test_defaults_stand_only_where_nobody_set_anything() -> None:
     assert effective([("MAX_QUANTITY", D(20000))])["MAX_QUANTITY"] == D(20000)
     assert "MAX_DAILY_LOSS" not in effective([])
     assert effective([("MAX_DAILY_LOSS", D(1000))])["MAX_DAILY_LOSS"] == D(1000)
+
+
+def test_the_order_ratio_is_judged_from_two_hundred_messages_of_a_day() -> None:
+    for messages, found in ((198, []), (199, ["ORDER_RATIO"])):  # the order itself is one more
+        assert codes(order(), replace(FACTS, traffic=Traffic(messages=messages))) == found
 
 
 @given(values=st.lists(st.decimals(0, 10**6, places=2), min_size=1), rule=st.sampled_from(list(RULES)))

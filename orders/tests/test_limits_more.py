@@ -105,6 +105,16 @@ def test_what_they_are_worth(asked: OrderTerms, worth: str) -> None:
     assert notional(asked, FACTS, MARKET) == D(worth)
 
 
+@pytest.mark.parametrize("asked", [terms(T.LIMIT, S.SELL, limit_price="0.01"), terms(T.LIMIT_ON_CLOSE, S.SELL, limit_price="0.01")])
+def test_a_sale_without_a_quote_cannot_be_weighed_by_its_own_price(asked: OrderTerms) -> None:
+    """It would trade at the market, wherever that is; a purchase pays its limit at most."""
+    blind = replace(FACTS, market=replace(MARKET, age_seconds=D(61)))
+    assert notional(asked, FACTS, MARKET) == D(9999)
+    assert codes(Proposal(asked), blind) == ["MAX_NOTIONAL", "BUYING_POWER"]
+    assert codes(Proposal(asked, reduces=True), blind) == []
+    assert codes(of(T.LIMIT, limit_price="0.01"), blind) == []
+
+
 @pytest.mark.parametrize(
     ("side", "price", "expected"),
     [
@@ -324,12 +334,22 @@ def test_a_partly_filled_order_that_grows_is_not_counted_twice() -> None:
     assert codes(change, facts, MAX_POSITION="99") == ["MAX_POSITION"]
 
 
+@pytest.mark.parametrize(("quantity", "held", "opens"), [("200", "100", "100"), ("400", "100", "300"), ("200", "50", "150")])
+def test_an_order_that_turns_a_position_round_is_weighed_by_what_it_opens(quantity: str, held: str, opens: str) -> None:
+    facts = replace(FACTS, position=D(held))
+    turned = of(T.MARKET, S.SELL, quantity=quantity, role=Role.REVERSE)
+    assert codes(turned, facts, MAX_QUANTITY=opens) == []
+    assert codes(turned, facts, MAX_QUANTITY=str(D(opens) - 1)) == ["MAX_QUANTITY"]
+
+
 def test_risk_is_the_way_to_the_stop() -> None:
     entry = terms(T.LIMIT, limit_price="100")
     fixed, wide = terms(T.STOP, S.SELL, "60", stop_price="98"), terms(T.TRAIL, S.SELL, "40", trail_percent="5")
     assert stop_risk(entry, MARKET, [fixed, wide]) == 60 * 2 + 40 * 5
     assert stop_risk(terms(T.MARKET, S.SELL), MARKET, [terms(T.STOP, stop_price="102")]) == D("201")
     assert stop_risk(terms(T.MARKET), None, [fixed]) is None
+    # Once elected it may sell as low as its limit.
+    assert stop_risk(terms(T.STOP_LIMIT, S.SELL, stop_price="98", limit_price="97"), MARKET, [terms(T.STOP, stop_price="100")]) == 300
     risk = replace(FACTS, purse=replace(PURSE, net_liquidation=D(20000)), risk=Risk(True, D(1000)))
     entry_order = of(T.LIMIT, limit_price="100", role=Role.ENTRY)
     assert codes(entry_order, risk) == []

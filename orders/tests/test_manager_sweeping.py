@@ -15,7 +15,8 @@ from orders.manager import OrderManager
 from orders.models import BrokerCommand, Event, Limit, OrderRecord, Sweep
 from orders.rules.commands import CancelOrder, PlaceOrder
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import AccessLevel, CommandKind, Role, Side
+from orders.rules.terms import AccessLevel, CommandKind, OrderTerms, OrderType, Role, Side
+from orders.rules.tickets import BracketTicket, ExitPair
 from orders.tests.desk_of_one import CLIENT, Wire
 from orders.tests.factories import (
     a_key,
@@ -137,6 +138,42 @@ def test_it_liquidates_although_trading_is_halted(wire: Wire) -> None:
     assert BrokerCommand.objects.get(order=closes[short.pk]).state == "SENT"
 
 
+def test_exits_of_an_entry_that_is_gone_without_a_fill_leave_the_whole_position_to_be_liquidated(wire: Wire) -> None:
+    """The broker says of an entry and its exits one by one that they are cancelled: in between nothing of the position is kept for them."""
+    make_position(wire.account, wire.contract, "100", "100")
+    stop, target = wire.sent(*wire.protect())
+    entry, *_ = wire.sent(*wire.bracket("30"))
+    kill(wire.manager, account=wire.account, flatten=True)
+    assert frames(wire, PlaceOrder) == []
+    wire.gone(entry)
+    wire.gone(stop, target)
+    [frame] = frames(wire, PlaceOrder)
+    assert frame.terms.quantity == D(100)
+
+
+def test_a_position_is_liquidated_however_many_orders_are_being_cancelled(wire: Wire) -> None:
+    make_position(wire.account, wire.contract, "100", "100")
+    pairs = tuple(ExitPair(D(10), target_price=D(103) + n, stop_price=D(97) - n) for n in range(7))
+    entry = OrderTerms(Side.BUY, OrderType.LIMIT, D(70), limit_price=D("99.50"))
+    wire.sent(*wire.manager.place_bracket_ticket(wire.account, wire.contract, BracketTicket(entry, pairs), key=a_key()))
+    wire.sent(wire.sell("1", "120"))
+    make_limit("MAX_OPEN_ORDERS", "14")
+    assert kill(wire.manager, account=wire.account, flatten=True).data["left"] == []
+    assert frames(wire, PlaceOrder) == []  # it waits for the sale to be gone, and for nothing else
+    wire.gone(OrderRecord.objects.get(quantity=1))
+    [sold] = frames(wire, PlaceOrder)
+    assert sold.terms.quantity == D(100)
+
+
+def test_what_is_held_is_closed_although_the_contract_was_never_looked_up(wire: Wire) -> None:
+    """A market order needs no tick; a new one waits for the details all the same."""
+    unseen = make_contract("TSLA", detailed_at=None, min_tick=None, market_rule_ids=[], order_types=[])
+    make_position(wire.account, unseen, "5", "100")
+    assert kill(wire.manager, account=wire.account, flatten=True).data["left"] == []
+    [frame] = frames(wire, PlaceOrder)
+    assert (frame.contract.con_id, frame.terms.quantity) == (unseen.con_id, D(5))
+
+
 def test_a_close_under_way_is_cancelled_and_then_the_rest_is_liquidated(wire: Wire) -> None:
     make_position(wire.account, wire.contract, "100", "100")
     under_way = wire.manager.close_position(wire.account, wire.contract, key=a_key())
@@ -238,22 +275,22 @@ def cut(_name: str) -> None:
     raise PowerCut
 
 
-@pytest.mark.parametrize("time", range(1, 5))
-def test_a_crash_between_any_two_parts_is_finished_by_the_same_key(wire: Wire, time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("place", ["submit.before_write", *(f"sweep.before_part:{time}" for time in range(1, 4))])
+def test_a_crash_between_any_two_parts_is_finished_by_the_same_key(wire: Wire, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = [wire.buy(str(n + 1)) for n in range(110)]
     frames(wire, PlaceOrder)
     wire.acknowledge(*orders)
     positions = [hold(wire, f"S{n}", "10") for n in range(3)]
     asked = {"account": wire.account, "flatten": True, "key": "the-switch", "scope": "account", "reason": "Out"}
     monkeypatch.setattr(crashpoints, "action", cut)
-    crashpoints.arm(f"submit.before_write:{time}")  # before the first transaction, and before each part
+    crashpoints.arm(place)
     try:
         with pytest.raises(PowerCut):
             wire.manager.kill(**asked)
     finally:
         crashpoints.arm("")
     halted = Limit.objects.filter(rule="TRADING_STATE", value=2).exists()
-    assert halted == (time > 1), "the halt is in the first transaction"
+    assert halted == (place != "submit.before_write"), "the halt is in the first transaction"
     sweep = wire.manager.kill(**asked)
     assert Sweep.objects.count() == 1
     assert len(frames(wire, CancelOrder)) == 110
@@ -267,7 +304,7 @@ def test_what_nobody_comes_back_for_the_worker_finishes(wire: Wire, monkeypatch:
     frames(wire, PlaceOrder)
     wire.acknowledge(*orders)
     monkeypatch.setattr(crashpoints, "action", cut)
-    crashpoints.arm("submit.before_write:2")
+    crashpoints.arm("sweep.before_part")
     try:
         with pytest.raises(PowerCut):
             kill(wire.manager, account=wire.account)
@@ -347,7 +384,7 @@ def test_what_cannot_be_closed_is_named_and_the_rest_goes_on(wire: Wire) -> None
 def test_a_right_that_is_lost_between_two_parts_is_named(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(wire, "AAPL", "100")
     monkeypatch.setattr(crashpoints, "action", cut)
-    crashpoints.arm("submit.before_write:2")
+    crashpoints.arm("sweep.before_part")
     try:
         with pytest.raises(PowerCut):
             wire.manager.flatten(key="once")

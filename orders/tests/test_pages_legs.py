@@ -50,7 +50,7 @@ def test_it_shows_each_leg_old_and_new_and_sends_nothing(client: Client, bracket
     assert "Send the changes" not in page
     answer = client.post(at(bracket[1]), fresh(move="-0.50", unit="amount", act="look"))
     assert answer.status_code == 200
-    for change in ("limit price 99.5 → 99", "limit price 108 → 107.5", "stop price 98 → 97.5", "Send the changes"):
+    for change in ("limit price 99.50 → 99.00", "limit price 108.00 → 107.50", "stop price 98.00 → 97.50", "Send the changes"):
         assert change in words(answer)
     assert changes() == 0
 

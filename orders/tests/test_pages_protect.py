@@ -145,7 +145,7 @@ def test_scaling_out_with_a_trailing_stop_and_a_time_stop(seats: Seats, client: 
     third = pair(3, target="", stop_kind="STP LMT", stop="200", stop_unit="ticks", stop_offset="0.10")
     shown = look(client, seats, exits(pair_count="3", pair_1_quantity="50", **second, **third))
     sentence = (
-        "SELL 100 AAPL GTC as exits, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop trailing by 25 × 1.50, target 25 × 104.50"
+        "SELL 100 AAPL GTC as exits, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop 25 × trailing by 1.50, target 25 × 104.50"
     )
     assert shown.context["preview"].sentence == f"{sentence}, out after 25 × 90 min, stop 25 × 98.00 / 97.90"
     assert "STP, TRAIL: Once elected" not in words(shown)
@@ -176,7 +176,7 @@ def test_a_trailing_stop_with_a_limit_begins_at_its_distance_from_the_market(
     seats.position(quantity, "90")
     kind = pair(1, target="", stop_kind="TRAIL LIMIT", stop="1.50", stop_unit="amount", stop_offset="0.20")
     shown = look(client, seats, exits(entry_price="90", **kind))
-    assert "stop trailing by 1.50, its limit 0.2 behind it" in shown.context["preview"].sentence
+    assert f"stop trailing by 1.50 from {begins}, its limit 0.20 behind it" in shown.context["preview"].sentence
     assert client.post(at(seats), sealed(shown)).status_code == 302
     order = OrderRecord.objects.get()
     assert (order.order_type, order.stop_price, order.trail_amount, order.limit_offset) == ("TRAIL LIMIT", D(begins), D("1.5"), D("0.2"))

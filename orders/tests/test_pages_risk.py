@@ -13,9 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from orders import lease, losses, outbox, queries, replay, risk
+from orders.book import book
 from orders.errors import Refused
 from orders.manager import OrderManager
-from orders.models import Account, AccountValue, Event, Feed, InstrumentRule, Limit, Quote
+from orders.models import Account, AccountValue, BrokerId, Event, Feed, InstrumentRule, Limit, Quote
+from orders.models.book import Source
 from orders.pages.panels import PANELS
 from orders.queries import ChangeFilters
 from orders.risk.limits import GROUPS
@@ -340,6 +342,19 @@ def test_what_is_refused_just_before_sending_is_there_too(seats: Seats) -> None:
     outbox.claim(fence=fence or 0, client_id=17, state=GatewayState.READY, room=45, now=now)
     row = queries.risk_refusals(seats.trader, timezone.now()).rows[0]
     assert (row.code, row.when, row.by) == ("MAX_QUANTITY", "just before sending", "trader") and row.client_order_id
+
+
+def test_a_change_that_is_refused_just_before_sending_has_its_numbers_too(seats: Seats) -> None:
+    order = seats.order()
+    with book(at=seats.now) as b, b.event("test.named", source=Source.BROKER, order=order) as fact:
+        fact.add(BrokerId(order=order, client_id=17, ib_order_id=1))
+    OrderManager(seats.trader).modify_order(order, key=a_key(), quantity=D(200))
+    make_limit("MAX_QUANTITY", "150", account=seats.account)
+    now = timezone.now()
+    outbox.claim(fence=lease.acquire("here:1:a", now) or 0, client_id=17, state=GatewayState.READY, room=45, now=now)
+    row = queries.risk_refusals(seats.trader, timezone.now()).rows[0]
+    assert (row.what, row.code, row.limit, row.actual, row.when) == ("change", "MAX_QUANTITY", "150", "200", "just before sending")
+    assert row.client_order_id == order.client_order_id
 
 
 def test_refusals_without_an_account_are_his_own(seats: Seats) -> None:

@@ -161,7 +161,9 @@ def test_it_halts_cancels_and_reports(seats: Seats, client: Client) -> None:
     order, unsent = seats.order(), seats.order(status="PENDING")
     answer = client.post(reverse("kill"), fresh(scope="account", reason="Fat finger"), **HTMX)
     sweep = Sweep.objects.get()
-    assert answer["HX-Redirect"] == reverse("sweep", args=[sweep.pk])
+    assert "HX-Redirect" not in answer, "one stays on the page that one is on"
+    assert "Halted: account DU1000417." in words(answer)
+    assert f'<a href="{reverse("sweep", args=[sweep.pk])}">Report</a>' in words(answer)
     assert Limit.objects.get().value == 2
     assert BrokerCommand.objects.get(order=order, kind=CommandKind.CANCEL).state == "PENDING"
     report = words(client.get(reverse("sweep", args=[sweep.pk])))
@@ -241,7 +243,9 @@ def test_a_halt_is_released_by_who_may_with_a_reason(seats: Seats, client: Clien
     officer = boss(seats)
     assert "Release…" in words(officer.get(reverse("desk")))
     assert officer.post(reverse("trading"), fresh(state="ACTIVE", reason=" ", **named), **HTMX).status_code == 422
-    officer.post(reverse("trading"), fresh(state="ACTIVE", reason="Looked at it", **named))
+    page = officer.post(reverse("trading"), fresh(state="ACTIVE", reason="Looked at it", **named), **HTMX)
+    assert "HX-Redirect" not in page, "one stays on the page that one is on"
+    assert "Recorded: the trading of account DU1000417 is ACTIVE." in words(page)
     assert Limit.objects.get().value == 0
     report = words(client.get(reverse("sweep", args=[Sweep.objects.get().pk])))
     assert "Released by boss: Looked at it" in report
@@ -256,3 +260,20 @@ def test_a_trader_may_hold_his_account_back_without_a_cancel(seats: Seats, clien
     assert "REDUCE ONLY" in words(client.get(reverse("desk")))
     assert client.get(reverse("trading"), {"scope": "user", "user": "boss"}).status_code == 404
     assert "You may not change the trading state of the desk" in words(client.get(reverse("trading"), {"scope": "desk"}))
+
+
+@pytest.mark.parametrize(
+    ("referer", "leads"),
+    [
+        ("http://testserver/risk/?account=DU1000417", "/risk/?account=DU1000417"),
+        ("http://testserver/trading/?scope=account", "/"),
+        ("http://elsewhere.example/risk/", "/"),
+        ("", "/"),
+    ],
+)
+def test_without_javascript_one_comes_back_to_the_page_that_one_was_on(seats: Seats, client: Client, referer: str, leads: str) -> None:
+    named = {"scope": "account", "account": seats.account.code}
+    asked = words(client.get(reverse("trading"), named, headers={"referer": referer}))
+    assert f'name="back" value="{leads}"' in asked
+    answer = client.post(reverse("trading"), fresh(state="REDUCE_ONLY", reason="Earnings", back=leads, **named))
+    assert answer.url == leads

@@ -171,12 +171,13 @@ def test_nothing_that_decides_how_an_order_trades_is_left_off_the_screen(seats: 
     (row,) = queries.order_families(seats.trader)[0].rows
     assert row.price == "99.25 (2.5 %)"
     assert row.attributes == (
-        "Trails by: 2.5 %; Trail began at: 98; Limit off its stop: 0.1; Ends: 2026-03-06 16:00:00 EST; Goes live: 2026-03-02 15:30:00 EST; "
-        "All or none; Triggered by: last trade"
+        "Trails by: 2.5 %; Trail began at: 98.00; Limit off its stop: 0.10; Ends: 2026-03-06 16:00:00 EST; "
+        "Goes live: 2026-03-02 15:30:00 EST; All or none; Triggered by: last trade"
     )
     detail = queries.order_detail(seats.trader, order.client_order_id)
     assert detail is not None
     assert ("Triggered by", "last trade") in detail.attributes
+    assert detail.attributes[0] == ("Stop stands at", "99.25")
     plain = seats.order(display_size=Decimal(10), hidden=True, adaptive="Urgent")
     assert queries.order_detail(seats.trader, plain.client_order_id).row.attributes == (
         "The market sees: 10; Hidden; Algorithm: Adaptive, Urgent"

@@ -139,6 +139,11 @@ def test_the_limits_that_decide_for_the_user_shrink_the_size(seats: Seats) -> No
     assert ask(seats, Method.CASH, amount=D(50_000)).quantity == 500
 
 
+def test_the_buying_power_is_used_as_far_as_its_limit_allows(seats: Seats) -> None:
+    facts = sizing_facts(seats.trader, seats.account, seats.contract, Side.BUY, now=seats.now, limits={"BUYING_POWER": D("0.25")})
+    assert facts.caps.buying_power == D(100_000)
+
+
 def test_stocks_are_held_to_the_buying_power(seats: Seats) -> None:
     tell(seats.account, "BuyingPower", "30000", seats.now)
     found = ask(seats, Method.CASH, amount=D(50_000))

@@ -238,7 +238,7 @@ def test_a_worker_that_lost_its_lease_claims_nothing_beside_the_new_one() -> Non
 @pytest.mark.django_db(transaction=False)
 def test_the_same_on_postgresql() -> None:
     here = os.path.dirname(__file__)
-    tests = [os.path.join(here, name) for name in ("test_races.py", "test_lease.py", "test_outbox_claim.py")]
+    tests = [os.path.join(here, name) for name in ("test_races.py", "test_stopping_races.py", "test_lease.py", "test_outbox_claim.py")]
     # A run of its own: nobody's helper, and on nobody's data (pytest-django reads the settings before conftest.py can say which).
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "DJANGO_SETTINGS", "DESKBOOK_DATA"))}
     run = subprocess.run(

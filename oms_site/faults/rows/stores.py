@@ -55,9 +55,10 @@ def _locked_for_long(rig: Rig) -> None:
     """Longer than a request waits and than the worker trusts its lease; a fill comes meanwhile."""
     request = rig.post(quantity=3)
     rig.order_is(request, "WORKING")
+    late = rig.look(quantity=2)
     with _locked(rig):
         started = time.monotonic()
-        late = rig.post(quantity=2)
+        rig.send(late)
         assert late.status == 503 and time.monotonic() - started < 9, (late.status, time.monotonic() - started)
         answer = rig.send(late)
         assert answer is not None and answer.status == 503 and answer.headers["Retry-After"] == "5", answer

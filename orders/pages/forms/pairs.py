@@ -55,11 +55,6 @@ class PairFields:
         except KeyError:
             raise AttributeError(name) from None
 
-    @property
-    def errors(self) -> list[forms.BoundField]:
-        """The fields that something is wrong with, in the order of the row."""
-        return [bound for bound in self.fields.values() if bound.errors]
-
 
 def bound_pair(form: forms.Form, number: int) -> PairFields:
     return PairFields(number, {field: form[name_of(number, field)] for field in FIELDS})

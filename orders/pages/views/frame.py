@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -72,10 +74,13 @@ def ask(request: HttpRequest, name: str, section: str, context: dict[str, Any], 
     return page(request, "ask/page.html", section, context, status=status)
 
 
-def done(request: HttpRequest, words: str, url: str, *, link: str = "") -> HttpResponse:
-    """An act that was accepted: a redirect with the message, or for htmx an empty dialog and a toast. `link` is where the toast leads."""
+def done(request: HttpRequest, words: str, url: str, *, link: str = "", report: int | None = None) -> HttpResponse:
+    """An act that was accepted: a redirect with the message, or for htmx an empty dialog and a toast over the page that one is on.
+
+    The toast leads to the order `link`, or to the report of that number.
+    """
     if request.htmx:  # type: ignore[attr-defined]
-        return HttpResponse(toast(words, link))
+        return HttpResponse(toast(words, link, report=report))
     messages.success(request, words)
     return redirect(url)
 
@@ -92,6 +97,14 @@ def was_sent_before(request: HttpRequest) -> bool:
     return Submission.objects.filter(user=request.user, key=request.POST.get("key", "")).exists()
 
 
-def toast(words: str, link: str = "", *, is_bad: bool = False) -> str:
+def toast(words: str, link: str = "", *, is_bad: bool = False, report: int | None = None) -> str:
     """A message for the bottom lane, put there out of band."""
-    return render_to_string("_toast.html", {"words": words, "link": link, "is_bad": is_bad})
+    return render_to_string("_toast.html", {"words": words, "link": link, "is_bad": is_bad, "report": report})
+
+
+def came_from(request: HttpRequest) -> str:
+    """The page that a question was asked from, where an act leads back to without htmx; the desk where that is not one of ours."""
+    asked = request.POST.get("back") or request.META.get("HTTP_REFERER", "")
+    here = url_has_allowed_host_and_scheme(asked, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    parts = urlsplit(asked)
+    return f"{parts.path}?{parts.query}".rstrip("?") if here and parts.path != request.path else reverse("desk")

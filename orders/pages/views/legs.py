@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -20,7 +21,6 @@ from django.views.decorators.http import require_http_methods
 from orders.checks import Draft
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager, family
-from orders.manager.changing import change_words
 from orders.manager.reshaping import Wanted, plan
 from orders.models import OrderRecord
 from orders.pages.forms.reading import Number
@@ -28,9 +28,9 @@ from orders.pages.permissions import order_or_404, require_trade
 from orders.pages.views.frame import ask, done, too_old, was_sent_before
 from orders.queries.marks import LEGS
 from orders.queries.orders import terms_words
-from orders.queries.show import Ticks
+from orders.queries.show import Ticks, quantity
 from orders.rules.faults import TicketError
-from orders.rules.terms import Role
+from orders.rules.terms import TERM_NAMES, Role
 
 
 class LegsForm(forms.Form):
@@ -115,8 +115,20 @@ def _seen(drafts: list[Draft]) -> str:
 
 def _legs(record: OrderRecord, drafts: list[Draft]) -> list[Leg]:
     ticks = Ticks.load()
-    changes = {draft.order.pk: change_words(draft.order.terms, draft.terms) for draft in drafts}
+    changes = {draft.order.pk: _moved(draft, ticks) for draft in drafts}
     return [
         Leg(leg.client_order_id, str(LEGS.get(leg.role, leg.role)), f"{leg.side} {terms_words(leg, ticks)}", changes.get(leg.pk, ""))
         for leg in family.members(record)
     ]
+
+
+def _moved(draft: Draft, ticks: Ticks) -> str:
+    """ "limit price 99.50 → 99.60, quantity 100 → 80": prices as the rest of the page has them."""
+    old, new = draft.order.terms, draft.terms
+    shown = {"limit_price": ticks.price, "stop_price": ticks.price, "trail_amount": ticks.distance, "limit_offset": ticks.distance}
+
+    def spell(name: str, value: Any) -> str:
+        return shown[name](draft.order.contract, value) if name in shown else quantity(value) if isinstance(value, Decimal) else str(value)
+
+    names = [name for name in TERM_NAMES if getattr(old, name) != getattr(new, name)]
+    return ", ".join(f"{name.replace('_', ' ')} {spell(name, getattr(old, name))} → {spell(name, getattr(new, name))}" for name in names)

@@ -17,13 +17,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
 from orders import inquiries
 from orders.models import Contract, Inquiry
 from orders.pages.views.contracts import Match, ask_broker, contract_by_parts, contract_by_symbol
 from orders.queries.quotes import quote_of
+from orders.queries.show import expiry_words
 from orders.rules.naming import Described
 from orders.rules.terms import plain
 
@@ -161,9 +162,8 @@ def _near(strikes: list[Decimal], underlying: Contract, *, everything: bool) -> 
 
 def _words(day: str) -> str:
     """ "18 Dec 2026, in 23 days"."""
-    on = date(int(day[:4]), int(day[4:6]), int(day[6:8]))
-    left = (on - timezone.now().date()).days
-    return _("%(date)s, in %(days)s days") % {"date": f"{on:%d %b %Y}", "days": left}
+    left = (date(int(day[:4]), int(day[4:6]), int(day[6:8])) - timezone.now().date()).days
+    return ngettext("%(date)s, in %(days)d day", "%(date)s, in %(days)d days", left) % {"date": expiry_words(day), "days": left}
 
 
 _LOOK = {"FUT": _futures, "OPT": _options, "CASH": _pairs}

@@ -72,7 +72,7 @@ class Sizing:
 def size(request: HttpRequest) -> HttpResponse:
     """What the fields come to, as a piece of the page."""
     account = current_account(request)
-    return render(request, "risk/_sized.html", {"sizing": size_for(request, account), "account": account})
+    return render(request, "risk/_sizing.html", {"sizing": size_for(request, account), "account": account, "symbols": _symbols(account)})
 
 
 def size_for(request: HttpRequest, account: Account | None) -> Sizing:

@@ -29,7 +29,7 @@ from orders.manager.sweeping import Filter, liquidated, orders_of, positions_of
 from orders.models import Account, Contract, Position
 from orders.pages.consequences import SHARES, percent_of, position_words
 from orders.pages.permissions import account_or_404, current_account
-from orders.pages.views.frame import ask, page, too_old, was_sent_before
+from orders.pages.views.frame import ask, came_from, done, page, too_old, was_sent_before
 from orders.queries.orders import terms_words
 from orders.queries.show import Ticks, signed
 from orders.rules.terms import plain
@@ -179,7 +179,8 @@ def kill(request: HttpRequest) -> HttpResponse:
             except Refused as refused:
                 problems = [refused.message]
             else:
-                return _reported(request, made.pk)
+                words = _("Halted: %s. Every open order in reach is being cancelled.") % target.words
+                return done(request, words, reverse("sweep", args=[made.pk]), report=made.pk)
     choices = [_choice(request, one) for one in whose]
     chosen = scope if scope in {one.value for one in choices} else choices[0].value
     context = {"problems": problems, "choices": choices, "chosen": chosen, "reason": reason, "flattens": flattens, "account": account}
@@ -229,7 +230,7 @@ def trading(request: HttpRequest) -> HttpResponse:
         except Refused as refused:
             problems = [refused.message]
         else:
-            return HttpResponseClientRedirect(reverse("desk")) if request.htmx else redirect("desk")  # type: ignore[attr-defined]
+            return done(request, _("Recorded: the trading of %(whose)s is %(state)s.") % _now(whose), came_from(request))
     context = {
         "problems": problems,
         "whose": whose,
@@ -237,6 +238,7 @@ def trading(request: HttpRequest) -> HttpResponse:
         "states": [(state.name, _word(state), _STATE_WORDS[state]()) for state in states],
         "chosen": asked.get("state", "") or (states[0].name if states else ""),
         "releases": now is not TradingState.ACTIVE,
+        "back": came_from(request),
         "reason": reason,
         "account": whose.account or current_account(request),
     }
@@ -252,6 +254,10 @@ _STATE_WORDS = {
 
 def _word(state: TradingState) -> str:
     return {TradingState.ACTIVE: _("ACTIVE"), TradingState.REDUCE_ONLY: _("REDUCE ONLY"), TradingState.HALTED: _("HALTED")}[state]
+
+
+def _now(whose: Target) -> dict[str, str]:
+    return {"whose": whose.words, "state": _word(state_of(whose))}
 
 
 def _may(user: Any, whose: Target, state: TradingState, now: TradingState) -> bool:

@@ -31,12 +31,12 @@ class Open:
     role: Role
     order_type: str
     limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
+    stop_price: Decimal | None = None  # of a trailing stop: where it stands now
     user: int | None = None
     unit: str = ""
     group: int | None = None  # OCA
     parent: int | None = None
-    parent_is_open: bool = False
+    parent_is_open: bool = False  # or was cancelled before it filled anything: either way its exits get no more than it has filled
     parent_filled: Decimal = ZERO
 
     @property

@@ -70,6 +70,7 @@ class Proposal:
     confirm_duplicate: bool = False
     filled: Decimal = ZERO  # of the order that is changed
     before: OrderTerms | None = None  # its terms as they stand
+    shrinks: bool = False  # a change that only takes a part of it back, which is a cancel of that part
     is_nothing: bool = False  # no order at all: how things stand without one
 
     @property

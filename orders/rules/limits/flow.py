@@ -9,12 +9,14 @@ from decimal import Decimal
 
 from orders.rules.limit_table import Rule
 from orders.rules.limits.facts import Case, Reading
-from orders.rules.terms import plain
+from orders.rules.terms import Role, plain
 
 
 def open_orders(case: Case) -> Reading | None:
+    """What closes a position is not counted against orders that are on their way out themselves: whether there are too many is the broker's
+    to say then."""
     request, limit = case.request, case.limits[Rule.MAX_OPEN_ORDERS]
-    if request.is_change or request.is_nothing:
+    if request.is_change or request.is_nothing or (request.reduces and request.role in (Role.CLOSE, Role.LIQUIDATION)):
         return None
     actual = Decimal(case.facts.open_orders + 1)
     words = f"This would be open order number {plain(actual)} of this side in this contract; {plain(limit)} are allowed."
@@ -32,8 +34,8 @@ def user_orders(case: Case) -> Reading | None:
 
 def order_rate(case: Case) -> Reading | None:
     """A new way out passes; moving one to and fro is counted like anything else, because that is what a fault would do."""
-    limit, request = case.limits[Rule.ORDER_RATE], case.request
-    if request.reduces and not request.is_change:
+    limit = case.limits[Rule.ORDER_RATE]
+    if _leads_out(case):
         return None
     actual = Decimal(case.facts.traffic.recent + _more(case))
     words = f"This would be your order or change number {plain(actual)} within a minute; {plain(limit)} are allowed. Cancels always go."
@@ -43,7 +45,7 @@ def order_rate(case: Case) -> Reading | None:
 def order_ratio(case: Case) -> Reading | None:
     """IB's Order Efficiency Ratio, by account and trading day."""
     traffic, limit, request = case.facts.traffic, case.limits[Rule.ORDER_RATIO], case.request
-    if request.reduces and not request.is_change:
+    if _leads_out(case):
         return None
     messages = traffic.messages + _more(case)
     actual = Decimal(messages) / (traffic.executions + 1)
@@ -62,6 +64,11 @@ def duplicate(case: Case) -> Reading | None:
         return None
     words = f"You placed the same order {plain(age.quantize(Decimal('0.1')))} seconds ago. Confirm if you mean a second one."
     return Reading(Rule.DUPLICATE_SECONDS, limit, age, words)
+
+
+def _leads_out(case: Case) -> bool:
+    """Made smaller and smaller, an order comes to its end: that cannot go on for ever."""
+    return case.request.reduces and (case.request.shrinks or not case.request.is_change)
 
 
 def _more(case: Case) -> int:

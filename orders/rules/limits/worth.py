@@ -58,22 +58,24 @@ def takes_any_price(terms: OrderTerms) -> bool:
 
 
 def worst_price(terms: OrderTerms, market: Market | None) -> Decimal | None:
-    """The highest price it may trade at, as far as that can be said: the price its worth is counted by."""
+    """The highest price it may trade at, as far as that can be said: the price its worth is counted by.
+
+    A purchase says itself what it pays at most. A sale says what it takes at least, and one far below the market trades at the market:
+    without a market nobody knows what it is worth.
+    """
     touch = market.touch(terms.side) if market else None
     if terms.order_type.trails:
         return _worst_of_trail(terms, touch)
     price = terms.limit_price if terms.limit_price is not None else terms.stop_price
-    if price is None:
+    if price is None or (terms.side is Side.SELL and touch is None):
         return touch
-    if terms.side is Side.SELL and touch is not None:
-        return max(price, touch)  # a sell far below the market trades at the market
-    return price
+    return max(price, touch) if terms.side is Side.SELL and touch is not None else price
 
 
 def _worst_of_trail(terms: OrderTerms, touch: Decimal | None) -> Decimal | None:
     """A buy's stop begins above the market and only comes down with it; a sell's lies below, and is worth what the market is."""
     if terms.side is Side.SELL:
-        return touch if touch is not None else terms.stop_price
+        return touch
     stop = terms.stop_price if terms.stop_price is not None else trail_begins(terms, touch)
     return None if stop is None else stop + (terms.limit_offset or 0)
 
@@ -115,8 +117,9 @@ def stop_risk(entry: OrderTerms, market: Market | None, stops: list[OrderTerms])
 
 
 def _entry_of_sell(entry: OrderTerms, market: Market | None) -> Decimal | None:
-    """A short entry loses most where it sells lowest: at its limit or its stop, else where the market is."""
+    """A short entry loses most where it sells lowest: at its limit or its stop, else where the market is. A stop limit may sell
+    as low as its limit once it is elected."""
     touch = market.touch(Side.SELL) if market else None
-    if entry.limit_price is not None and entry.stop_price is None:
-        return entry.limit_price if touch is None else max(entry.limit_price, touch)
+    if entry.limit_price is not None:
+        return entry.limit_price if touch is None or entry.stop_price is not None else max(entry.limit_price, touch)
     return entry.stop_price if entry.stop_price is not None else touch
