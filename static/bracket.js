@@ -76,8 +76,8 @@
   function pair(form, number, sign, basis) {
     const kind = part(form, number, "stop_kind").value, price = part(form, number, "stop_price");
     price.dataset.words ??= price.placeholder;
-    if (kind !== "TRAIL") price.placeholder = price.dataset.words;
-    const { stop, risk } = (kind === "TRAIL" ? trailing : fixed)(form, number, -sign, basis);
+    if (!kind.startsWith("TRAIL")) price.placeholder = price.dataset.words;
+    const { stop, risk } = (kind.startsWith("TRAIL") ? trailing : fixed)(form, number, -sign, basis);
     const target = leg(form, number, "target", sign, basis, risk);
     limitOf(form, number, stop, sign, basis);
     return { number, stop, target, risk };
@@ -127,7 +127,7 @@
       place.replaceChildren();
       if (price === null || basis.from === null) continue;
       const away = sign * (price - basis.from), percent = (away * HUNDRED) / basis.from;
-      const begins = place.dataset.begins && row(form, found.number).dataset.kind === "TRAIL" ? `${place.dataset.begins} ${shown(basis.steps, price)}` : "";
+      const begins = place.dataset.begins && row(form, found.number).dataset.kind?.startsWith("TRAIL") ? `${place.dataset.begins} ${shown(basis.steps, price)}` : "";
       const worth = size === null ? "" : signed((((away * size) / ONE) * multiplier) / ONE);
       const r = found.risk ? signed((away * ONE) / found.risk, (number) => (Number(number) / 1e8).toFixed(1)) + " R" : "";
       const money = document.createElement("b");
@@ -180,7 +180,7 @@
     if (!isOn(form)) return { orders: 1, words: "" };
     const legs = numbers(form).map((number) => {
       const stop = part(form, number, "stop_price"), target = value(form, `pair_${number}_target_price`);
-      const trail = part(form, number, "stop_kind").value === "TRAIL" ? value(form, `pair_${number}_stop`) : "";
+      const trail = part(form, number, "stop_kind").value.startsWith("TRAIL") ? value(form, `pair_${number}_stop`) : "";
       const timed = part(form, number, "time_stop"), ends = !timed.disabled && timed.value.trim();
       return { stop: trail || stop.value, target, orders: (trail || stop.value ? 1 : 0) + (target ? 1 : 0) + (ends ? 1 : 0) };
     });

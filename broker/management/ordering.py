@@ -33,9 +33,9 @@ def add_terms(parser: ArgumentParser, number: Callable[[str], Decimal]) -> None:
     parser.add_argument("--tif", choices=[one.value for one in TimeInForce], help="time in force (DAY; GTD with --good-till)")
     parser.add_argument("--gtc", action="store_true", help="the same as --tif GTC")
     parser.add_argument(
-        "--good-till", type=_moment, metavar="WHEN", help="its end, as 2026-11-25T15:30, in the account's time zone or with one"
+        "--good-till", type=moment, metavar="WHEN", help="its end, as 2026-11-25T15:30, in the account's time zone or with one"
     )
-    parser.add_argument("--good-after", type=_moment, metavar="WHEN", help="when it goes live")
+    parser.add_argument("--good-after", type=moment, metavar="WHEN", help="when it goes live")
     parser.add_argument("--all-or-none", action="store_true")
     parser.add_argument("--hidden", action="store_true", help="not shown in the market")
     parser.add_argument("--display-size", type=number, metavar="QUANTITY", help="iceberg: how much of it the market sees")
@@ -56,8 +56,8 @@ def terms_of(side: Side, options: dict[str, Any], time_zone: str) -> OrderTerms:
         limit_offset=options["limit_offset"],
         time_in_force=_time_in_force(options),
         outside_rth=options["outside_rth"],
-        good_till=_in_zone(options["good_till"], time_zone),
-        good_after=_in_zone(options["good_after"], time_zone),
+        good_till=in_zone(options["good_till"], time_zone),
+        good_after=in_zone(options["good_after"], time_zone),
         all_or_none=options["all_or_none"],
         hidden=options["hidden"],
         display_size=options["display_size"],
@@ -84,14 +84,16 @@ def _time_in_force(options: dict[str, Any]) -> TimeInForce:
     return named or (TimeInForce.DAY if options["good_till"] is None else TimeInForce.GTD)
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """A moment as it was typed, with its zone or without."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(f"{text} is not a time; write it as 2026-11-25T15:30") from None
 
 
-def _in_zone(moment: datetime | None, time_zone: str) -> datetime | None:
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=ZoneInfo(time_zone))
+def in_zone(when: datetime | None, time_zone: str) -> datetime | None:
+    """The moment in the zone that it names, else in that of the account."""
+    if when is None or when.tzinfo is not None:
+        return when
+    return when.replace(tzinfo=ZoneInfo(time_zone))

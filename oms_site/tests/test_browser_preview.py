@@ -206,6 +206,7 @@ def test_an_armed_page_sends_with_one_click_until_it_is_loaded_again(hands: Sit,
     arm(trader)
     trader.order("BUY", "10", "COST", "LMT", "99.00").dblclick()
     expect(trader.families("COST")).to_contain_text("WORKING")
+    expect(trader.toast("BUY 10 COST")).to_be_visible()  # with it the ticket has been put anew
     expect(page.locator("#ticket-armed")).to_contain_text("ARMED")
     trader.order("BUY", "11", "COST", "LMT", "99.00").click()  # another contract or order does not end it
     expect(trader.families("COST")).to_have_count(2)

@@ -75,7 +75,7 @@ def test_two_pairs_one_of_them_trailing_are_typed_previewed_sent_and_work(hands:
     form.locator("#exits-look").click()
     shown = dialog.locator("#exits-preview")
     expect(shown).to_contain_text(
-        "Exits: SELL 100 AAPL GTC, account DU…417, stop 60 × 98.01, target 60 × 108.01, stop trailing by 40 × 1.50, target 40 × 104.51"
+        "SELL 100 AAPL GTC as exits, account DU…417, stop 60 × 98.01, target 60 × 108.01, stop 40 × trailing by 1.50, target 40 × 104.51"
     )
     expect(shown).to_contain_text("+100 → 0")
     assert exits_of(desk, "AAPL") == []

@@ -12,19 +12,21 @@ from decimal import Decimal
 from orders.invariants.evidence import Evidence, name
 from orders.invariants.finding import Finding
 from orders.invariants.past import Claim
-from orders.models import OrderRecord
+from orders.models import Limit, OrderRecord, Sweep
 from orders.rules.limits import HALTED, REDUCE_ONLY, Rule
 from orders.rules.terms import CommandKind, Role, Side, plain
 
 
 def actor_was_permitted(seen: Evidence) -> Finding:
     """I9: whoever asked could trade the account, when asking and when it was sent."""
-    found = []
+    found, taken_back = [], set(_taken_back(seen))
     for request in seen.past.requests:
         order = seen.orders.get(request.order)
         is_cancel = request.kind == CommandKind.CANCEL
         if order is None or (is_cancel and request.actor is None):
             continue  # a cancel of the desk's own only takes away
+        if is_cancel and (request.actor, request.order) in taken_back:
+            continue
         if not request.is_permitted:
             found.append(f"event {request.seq}: user {request.actor} asked to {request.kind} {name(order)} without permission")
         elif not is_cancel and not request.account_is_active:
@@ -43,6 +45,13 @@ def actor_was_permitted(seen: Evidence) -> Finding:
     why = "pages and switched-off users leave no event: the tests of the hub and of access show that nothing went to a stranger"
     title = "whoever asked held the permission, when asking and when it was sent"
     return Finding("I9", title, len(seen.past.requests) + len(seen.past.claims), "requests and claims", found, why)
+
+
+def _taken_back(seen: Evidence) -> Iterator[tuple[int, int]]:
+    """(who pressed, order) of each kill switch of the desk or of a person: a right of its own, over accounts one may not trade, too."""
+    for sweep in seen.tables[Sweep].values():
+        if sweep.kind == Sweep.Kind.KILL and sweep.scope != Limit.Scope.ACCOUNT:
+            yield from ((sweep.actor_id, order) for order in sweep.data["cancelled"])
 
 
 def within_limits(seen: Evidence) -> Finding:

@@ -82,7 +82,7 @@ def word(words: type[W], field: str, value: Any) -> W:
         raise Refused("TICKET", f"{field.replace('_', ' ').capitalize()} must be one of {known}.", field=field) from None
 
 
-PRICES_OF_A_PAIR = ("target_price", "stop_price", "stop_limit_price", "trail_amount", "trail_percent")
+PRICES_OF_A_PAIR = ("target_price", "stop_price", "stop_limit_price", "trail_amount", "trail_percent", "limit_offset")
 
 
 def pairs(given: Sequence[ExitPair]) -> tuple[ExitPair, ...]:

@@ -96,7 +96,7 @@ def sentence(request: PlaceRequest, account: Account, contract: Contract, ticks:
     spelling = Spelling(contract, account.time_zone, ticks)
     if isinstance(request, ExitsTicket):
         parts = [entry_of(request).side, quantity(request.quantity), contract.label, request.time_in_force]
-        first = _("Exits: %s") % " ".join(parts)
+        first = _("%s as exits") % " ".join(parts)
     else:
         first = terms_words(entry_of(request), spelling)
     words = [first, _("account %s") % account.short]
@@ -112,7 +112,10 @@ def _pair_words(pair: ExitPair, spelling: Spelling, share: str) -> list[str]:
         percent = pair.trail_percent
         distance = f"{plain(percent)} %" if percent is not None else spelling.distance(pair.trail_amount)
         begins = _(" from %s") % spelling.price(pair.stop_price) if pair.stop_price is not None else ""
-        found.append(_("stop %s") % (share + _("trailing by %s") % (distance + begins)))
+        words = _("stop %s") % (share + _("trailing by %s") % (distance + begins))
+        if pair.limit_offset is not None:
+            words += _(", its limit %s behind it") % spelling.distance(pair.limit_offset)
+        found.append(words)
     elif pair.stop_price is not None:
         limit = f" / {spelling.price(pair.stop_limit_price)}" if pair.stop_limit_price is not None else ""
         found.append(_("stop %s") % (share + spelling.price(pair.stop_price) + limit))

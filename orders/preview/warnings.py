@@ -47,10 +47,23 @@ def warnings_of_exits(legs: Sequence[OrderTerms], scene: Scene) -> list[str]:
     """The same of exits, which wait for their prices: what the market is now, and what each kind of them does when its time has come."""
     if not legs:
         return []
-    found = [*_hours(legs[0], scene), *_quote(legs[0], scene), *(words for terms in legs for words in _type(terms))]
+    found = [*_hours(legs[0], scene), *_quote(legs[0], scene), *_of_types(legs)]
     if legs[0].time_in_force is TimeInForce.GTC:
         found.append(_gtc())
-    return [words for words in dict.fromkeys(found) if words]
+    return [words for words in found if words]
+
+
+def _of_types(legs: Sequence[OrderTerms]) -> list[str]:
+    """The caveats of each type of order, each once; of which types, where there are several that have any."""
+    types: dict[str, list[str]] = {}
+    for terms in legs:
+        for words in _type(terms):
+            types.setdefault(words, [])
+            if terms.order_type.value not in types[words]:
+                types[words].append(terms.order_type.value)
+    if len({name for names in types.values() for name in names}) == 1:
+        return list(types)
+    return [f"{', '.join(names)}: {words}" for words, names in types.items()]
 
 
 def _gtc() -> str:

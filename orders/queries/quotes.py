@@ -21,7 +21,7 @@ from orders.queries.guard import Guard, guard_for
 from orders.queries.orders import terms_words
 from orders.queries.show import NOTHING, Figure, Moment, Ticks, age, expiry_words, figure, number, quantity, signed
 from orders.rules.lifecycle import OPEN
-from orders.rules.terms import plain
+from orders.rules.terms import OrderTerms, Side, plain
 
 OLD = timedelta(seconds=30)
 """A quote not heard of for this long is shown as old."""
@@ -52,6 +52,22 @@ class WatchRow:
 def quote_of(contract: Contract) -> Quote | None:
     """The newest quote of a contract loaded with `select_related("quote")`."""
     return getattr(contract, "quote", None)
+
+
+def entry_price(terms: OrderTerms, contract: Contract) -> Decimal | None:
+    """The price that the distances of a ticket's exits count from: the order's own, else what the market would give now."""
+    if terms.limit_price is not None:
+        return terms.limit_price
+    return terms.stop_price if terms.stop_price is not None else reference_price(contract, terms.side)
+
+
+def reference_price(contract: Contract, side: Side) -> Decimal | None:
+    """What a market order of this side would pay or get now: the ask or the bid, else the last price."""
+    quote = quote_of(contract)
+    if quote is None:
+        return None
+    touch = quote.ask if side is Side.BUY else quote.bid
+    return touch if touch is not None and touch > 0 else quote.last
 
 
 def is_old(quote: Quote | None, now: datetime) -> bool:

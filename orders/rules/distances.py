@@ -11,6 +11,7 @@ from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
 
 from orders.rules.pricing import PriceRule
+from orders.rules.terms import plain
 from orders.rules.tickets import TicketError
 
 HUNDRED = Decimal(100)
@@ -59,11 +60,11 @@ def shares(total: Decimal, given: Sequence[Decimal | None], increment: Decimal) 
     left = total - sum((part for part in given if part is not None), Decimal(0))
     open_parts = given.count(None)
     if not open_parts and left:
-        raise TicketError("pairs", f"the parts sum to {total - left:f}, not to the quantity of {total:f}")
+        raise TicketError("pairs", f"the parts sum to {plain(total - left)}, not to the quantity of {plain(total)}")
     step = increment if increment > 0 else Decimal(1)
     part = (left / open_parts / step).quantize(Decimal(1), ROUND_FLOOR) * step if open_parts else Decimal(0)
     last = left - part * (open_parts - 1)
     if open_parts and (part <= 0 or last <= 0):
-        raise TicketError("pairs", f"the quantity of {total:f} is too small to be divided by {len(given)}")
+        raise TicketError("pairs", f"the quantity of {plain(total)} is too small to be divided by {len(given)}")
     parts = [part] * (open_parts - 1) + [last]
     return [parts.pop(0) if amount is None else amount for amount in given]

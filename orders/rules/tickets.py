@@ -43,6 +43,7 @@ class ExitPair:
     """One way out for a part of what is held: a target, a stop, or both, and perhaps a time stop. What fills first shuts out the others.
 
     The stop is fixed (STP), a stop limit where `stop_limit_price` is given, or trailing (TRAIL), where a `stop_price` is where it begins.
+    One that trails is a limit order when it goes off (TRAIL LIMIT) where `limit_offset` says how far its limit lies behind it.
     The time stop is a market order that goes live when its time has passed since the ticket was sent.
     """
 
@@ -52,6 +53,7 @@ class ExitPair:
     stop_limit_price: Decimal | None = None
     trail_amount: Decimal | None = None
     trail_percent: Decimal | None = None
+    limit_offset: Decimal | None = None
     time_stop: timedelta | None = None
 
     @property
@@ -173,8 +175,21 @@ def _check_legs(pair: ExitPair) -> None:
         raise TicketError("stop_limit_price", "does not go with a trailing stop")
     if pair.stop_limit_price is not None and pair.stop_price is None:
         raise TicketError("stop_limit_price", "needs a stop price")
+    _check_limit_offset(pair)
     if pair.time_stop is not None and not SHORTEST_TIME_STOP <= pair.time_stop <= LONGEST_TIME_STOP:
         raise TicketError("time_stop", "must be between one second and 90 days")
+
+
+def _check_limit_offset(pair: ExitPair) -> None:
+    if pair.limit_offset is None:
+        return
+    check_number("limit_offset", pair.limit_offset, positive=False)
+    if pair.limit_offset < 0:
+        raise TicketError("limit_offset", "must not be below zero")
+    if not pair.trails:
+        raise TicketError("limit_offset", "goes with a trailing stop; a fixed one has a limit of its own")
+    if pair.stop_price is None:
+        raise TicketError("stop_price", "is needed: a trailing stop with a limit must be told where it begins (IB trailStopPrice)")
 
 
 def _check_sides(pair: ExitPair, sign: int, prices: Sequence[Decimal]) -> None:
@@ -223,13 +238,15 @@ def legs(
     common = {"side": side, "quantity": pair.quantity, "time_in_force": time_in_force}
     found: list[tuple[Role, OrderTerms]] = []
     if pair.has_stop:
-        order_type = OrderType.TRAIL if pair.trails else OrderType.STOP if pair.stop_limit_price is None else OrderType.STOP_LIMIT
+        trailing = OrderType.TRAIL if pair.limit_offset is None else OrderType.TRAIL_LIMIT
+        fixed = OrderType.STOP if pair.stop_limit_price is None else OrderType.STOP_LIMIT
         terms = OrderTerms(
-            order_type=order_type,
+            order_type=trailing if pair.trails else fixed,
             stop_price=pair.stop_price,
             limit_price=pair.stop_limit_price,
             trail_amount=pair.trail_amount,
             trail_percent=pair.trail_percent,
+            limit_offset=pair.limit_offset,
             outside_rth=outside_rth,
             **common,
         )

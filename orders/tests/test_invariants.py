@@ -13,11 +13,13 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection, transaction
 
 from orders import integrity, replay
 from orders.book import book
 from orders.invariants import check
+from orders.manager import OrderManager
 from orders.models import (
     AccountAccess,
     BrokerCommand,
@@ -431,6 +433,14 @@ def test_a_healthy_day_breaks_nothing(day: Day) -> None:
 def test_an_order_that_is_only_made_smaller_goes_in_every_state_but_a_halt(day: Day) -> None:
     make_limit("TRADING_STATE", "1", account=day.wire.account)
     day.wire.manager.modify_order(day["changed"], key=a_key(), quantity=D(4))
+    assert day.wire.send() and day.broken(ledger=False) == {}
+
+
+def test_the_kill_switch_of_the_desk_reaches_accounts_that_its_user_may_not_trade(day: Day) -> None:
+    warden = make_user()
+    warden.user_permissions.add(Permission.objects.get(codename="halt_desk"))
+    OrderManager(warden, clock=lambda: day.wire.now).kill(key=a_key(), scope="desk", reason="Runaway")
+    assert BrokerCommand.objects.filter(kind="CANCEL", actor=warden).exists()
     assert day.wire.send() and day.broken(ledger=False) == {}
 
 

@@ -334,6 +334,14 @@ def test_a_partly_filled_order_that_grows_is_not_counted_twice() -> None:
     assert codes(change, facts, MAX_POSITION="99") == ["MAX_POSITION"]
 
 
+@pytest.mark.parametrize(("quantity", "held", "opens"), [("200", "100", "100"), ("400", "100", "300"), ("200", "50", "150")])
+def test_an_order_that_turns_a_position_round_is_weighed_by_what_it_opens(quantity: str, held: str, opens: str) -> None:
+    facts = replace(FACTS, position=D(held))
+    turned = of(T.MARKET, S.SELL, quantity=quantity, role=Role.REVERSE)
+    assert codes(turned, facts, MAX_QUANTITY=opens) == []
+    assert codes(turned, facts, MAX_QUANTITY=str(D(opens) - 1)) == ["MAX_QUANTITY"]
+
+
 def test_risk_is_the_way_to_the_stop() -> None:
     entry = terms(T.LIMIT, limit_price="100")
     fixed, wide = terms(T.STOP, S.SELL, "60", stop_price="98"), terms(T.TRAIL, S.SELL, "40", trail_percent="5")

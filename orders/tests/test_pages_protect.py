@@ -145,9 +145,12 @@ def test_scaling_out_with_a_trailing_stop_and_a_time_stop(seats: Seats, client: 
     third = pair(3, target="", stop_kind="STP LMT", stop="200", stop_unit="ticks", stop_offset="0.10")
     shown = look(client, seats, exits(pair_count="3", pair_1_quantity="50", **second, **third))
     sentence = (
-        "Exits: SELL 100 AAPL GTC, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop trailing by 25 × 1.50, target 25 × 104.50"
+        "SELL 100 AAPL GTC as exits, account DU…417, stop 50 × 98.00, target 50 × 108.00, stop 25 × trailing by 1.50, target 25 × 104.50"
     )
     assert shown.context["preview"].sentence == f"{sentence}, out after 25 × 90 min, stop 25 × 98.00 / 97.90"
+    assert "STP, TRAIL: Once elected" not in words(shown)
+    assert "STP: Once elected it is a market order" in words(shown)
+    assert "STP, TRAIL, STP LMT: A stop is elected in regular trading hours only." in words(shown)
     assert OrderRecord.objects.count() == 0
     assert client.post(at(seats), sealed(shown)).status_code == 302
     assert [row[:3] for row in legs()] == [
@@ -164,6 +167,19 @@ def test_scaling_out_with_a_trailing_stop_and_a_time_stop(seats: Seats, client: 
     groups = list(OrderRecord.objects.order_by("pk").values_list("oca_group", flat=True))
     assert groups[0] == groups[1] != groups[2] == groups[3] == groups[4]
     assert groups[5] is None  # a stop alone cancels nothing
+
+
+@pytest.mark.parametrize(("quantity", "begins"), [("100", "98.49"), ("-100", "101.51")])
+def test_a_trailing_stop_with_a_limit_begins_at_its_distance_from_the_market(
+    seats: Seats, client: Client, quantity: str, begins: str
+) -> None:
+    seats.position(quantity, "90")
+    kind = pair(1, target="", stop_kind="TRAIL LIMIT", stop="1.50", stop_unit="amount", stop_offset="0.20")
+    shown = look(client, seats, exits(entry_price="90", **kind))
+    assert f"stop trailing by 1.50 from {begins}, its limit 0.20 behind it" in shown.context["preview"].sentence
+    assert client.post(at(seats), sealed(shown)).status_code == 302
+    order = OrderRecord.objects.get()
+    assert (order.order_type, order.stop_price, order.trail_amount, order.limit_offset) == ("TRAIL LIMIT", D(begins), D("1.5"), D("0.2"))
 
 
 def test_a_price_that_is_given_counts(seats: Seats, client: Client) -> None:
@@ -282,6 +298,8 @@ def test_a_gateway_that_is_down_sends_nothing_and_says_why(seats: Seats, client:
         ({"pair_1_stop": "150"}, "pair_1_stop", "no price is left above zero"),
         ({"pair_1_stop_kind": "TRAIL", "pair_1_stop": "100"}, "pair_1_stop", "must be below 100"),
         ({"pair_1_stop_kind": "STP LMT"}, "pair_1_stop_offset", "how far past the stop"),
+        ({"pair_1_stop_kind": "TRAIL LIMIT"}, "pair_1_stop_offset", "how far past the stop"),
+        ({"pair_1_stop_kind": "TRAIL LIMIT", "pair_1_stop_offset": "0.005"}, "pair_1_stop_offset", "(OFF_TICK)"),
         ({"pair_count": "2", "pair_1_quantity": "70", "pair_2_quantity": "40", **pair(2)}, "quantity", "the parts sum to 110, not to"),
     ],
 )

@@ -55,6 +55,7 @@ PAIR = ExitPair(D(100), target_price=D("107.50"), stop_price=D("97.50"))
 BRACKET = BracketTicket(LIMIT, (PAIR,))
 MARKET = BracketTicket(OrderTerms(Side.BUY, OrderType.MARKET, D(100)), (PAIR,))
 TRAILING = BracketTicket(LIMIT, (replace(PAIR, stop_price=None, trail_percent=D("3")),))
+TRAILED = replace(PAIR, stop_price=D("97"), trail_amount=D("2.5"))
 EXITS: dict[str, tuple[BracketTicket, BracketTicket, tuple[str, ...]]] = {
     "target_price": (
         BRACKET,
@@ -70,8 +71,13 @@ EXITS: dict[str, tuple[BracketTicket, BracketTicket, tuple[str, ...]]] = {
     "trail_percent": (BRACKET, TRAILING, ("stop trailing by 3 %", "SELL 100 AAPL TRAIL 3 % GTC", "regular hours only; Trails by: 3 %")),
     "trail_amount": (
         BRACKET,
-        replace(BRACKET, pairs=(replace(PAIR, stop_price=D("97"), trail_amount=D("2.5")),)),
+        replace(BRACKET, pairs=(TRAILED,)),
         ("stop trailing by 2.50 from 97.00", "TRAIL 97.00 (2.50) GTC", "Trail begins at: 97.00"),
+    ),
+    "limit_offset": (
+        replace(BRACKET, pairs=(TRAILED,)),
+        replace(BRACKET, pairs=(replace(TRAILED, limit_offset=D("0.15")),)),
+        ("its limit 0.15 behind it", "TRAIL LIMIT 97.00 (2.50) / 0.15 off GTC", "Limit off its stop: 0.15"),
     ),
     "time_stop": (
         MARKET,

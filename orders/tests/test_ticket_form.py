@@ -166,6 +166,10 @@ def test_moments_are_those_of_the_account_s_zone(seats: Seats) -> None:
         ),
         ({"pair_1_stop_kind": "TRAIL", "pair_1_stop": "30", "pair_1_stop_unit": "ticks"}, {"trail_amount": D("0.30")}),
         (
+            {"pair_1_stop_kind": "TRAIL LIMIT", "pair_1_stop": "2", "pair_1_stop_offset": "0.25"},
+            {"trail_percent": D(2), "stop_price": D("97.51"), "limit_offset": D("0.25")},
+        ),
+        (
             {"pair_1_stop_kind": "TRAIL", "pair_1_stop": "2", "pair_1_target": "2", "pair_1_target_unit": "R"},
             {"trail_percent": D(2), "target_price": D("103.48")},
         ),

@@ -96,6 +96,9 @@ MARKET = BracketTicket(OrderTerms(Side.BUY, OrderType.MARKET, D(100)), (ExitPair
         ({"trail_percent": D(100)}, "trail_percent"),
         ({"trail_amount": D(0)}, "trail_amount"),
         ({"trail_amount": D(1), "stop_limit_price": D(96)}, "stop_limit_price"),
+        ({"limit_offset": D("0.1")}, "limit_offset"),
+        ({"trail_amount": D(1), "limit_offset": D("-0.1")}, "limit_offset"),
+        ({"trail_amount": D(1), "limit_offset": D("0.1"), "stop_price": None}, "stop_price"),
         ({"stop_price": None, "stop_limit_price": D(96)}, "stop_limit_price"),
         ({"stop_limit_price": D("97.01")}, "stop_limit_price"),
         ({"time_stop": timedelta(0)}, "time_stop"),
@@ -117,6 +120,7 @@ def test_a_pair_has_a_sense(values: dict[str, Any], field: str) -> None:
         {"stop_limit_price": D("96.5")},
         {"stop_price": None, "trail_percent": D(2)},
         {"trail_amount": D("1.5")},
+        {"trail_amount": D("1.5"), "limit_offset": D(0)},
         {"time_stop": timedelta(minutes=30)},
     ],
 )
@@ -164,6 +168,9 @@ def test_the_orders_of_a_pair_go_stop_first_then_target_then_time_stop() -> None
     stop, target, late = legs(pair, Side.SELL, time_in_force=TimeInForce.GTC, outside_rth=True, now=at)
     assert stop == (Role.STOP_LOSS, OrderTerms(Side.SELL, OrderType.TRAIL, D(10), None, None, TimeInForce.GTC, True, trail_percent=D(2)))
     assert target == (Role.TAKE_PROFIT, OrderTerms(Side.SELL, OrderType.LIMIT, D(10), D(107), None, TimeInForce.GTC, True))
+    limited = replace(pair, limit_offset=D("0.1"), stop_price=D(97), target_price=None, time_stop=None)
+    [(_role, terms)] = legs(limited, Side.SELL, time_in_force=TimeInForce.GTC, outside_rth=False, now=at)
+    assert (terms.order_type, terms.stop_price, terms.limit_offset, terms.limit_price) == (OrderType.TRAIL_LIMIT, D(97), D("0.1"), None)
     when = datetime(2026, 3, 2, 15, 5, tzinfo=UTC)
     assert late == (Role.TIME_STOP, OrderTerms(Side.SELL, OrderType.MARKET, D(10), time_in_force=TimeInForce.GTC, good_after=when))
 

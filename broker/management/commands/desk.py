@@ -22,7 +22,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 from django.utils import timezone
 
-from broker.management import ordering, stopping
+from broker.management import exits, ordering, stopping
 from orders import inquiries
 from orders.errors import IllegalTransition, Refused
 from orders.manager import OrderManager
@@ -34,7 +34,7 @@ from orders.queries.holdings import loose_exits
 from orders.queries.recovery import seen_incidents
 from orders.rules.guardian import ALARMING, Kind
 from orders.rules.lifecycle import OrderStatus
-from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, OcaType, Side, TimeInForce, plain
+from orders.rules.terms import OPEN_COMMANDS, CommandKind, CommandState, Side, plain
 from orders.trading_day import trading_day
 
 POLL_SECONDS = 0.1
@@ -42,7 +42,7 @@ QUOTE_SECONDS = 5.0
 FRESH = timedelta(seconds=10)
 
 
-class Command(stopping.StoppingWords, BaseCommand):
+class Command(exits.ExitWords, stopping.StoppingWords, BaseCommand):
     help = "List, place, protect, change and cancel orders from the command line, as a user of the desk."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -75,26 +75,7 @@ class Command(stopping.StoppingWords, BaseCommand):
             _instrument(child)
             child.add_argument("quantity", type=_number)
             ordering.add_terms(child, _number)
-        child = placing("bracket", "an entry with a take profit and a stop loss")
-        child.add_argument("side", choices=["buy", "sell"])
-        _instrument(child)
-        child.add_argument("quantity", type=_number)
-        child.add_argument("--limit", type=_number, metavar="PRICE", help="limit price of the entry; market where missing")
-        child.add_argument("--target", type=_number, metavar="PRICE", required=True)
-        child.add_argument("--stop", type=_number, metavar="PRICE", required=True)
-        child = placing("protect", "stop and target on a position, in one OCA group")
-        _instrument(child)
-        child.add_argument("--quantity", type=_number, help="how much of the position (all that is not protected yet)")
-        child.add_argument("--entry", type=_number, metavar="PRICE", help="the price the percentages count from (average cost)")
-        child.add_argument("--stop-loss", type=_number, default=Decimal("0.02"), metavar="FRACTION")
-        child.add_argument("--profit-target", type=_number, default=Decimal("0.08"), metavar="FRACTION")
-        child.add_argument("--oca-type", type=int, choices=[1, 2, 3], default=1)
-        child = writing("modify", "change quantity or prices of an open order")
-        child.add_argument("order", help="client order id, or its last characters")
-        child.add_argument("--quantity", type=_number)
-        child.add_argument("--limit", type=_number, metavar="PRICE")
-        child.add_argument("--stop", type=_number, metavar="PRICE")
-        child.add_argument("--gtc", action="store_true")
+        exits.add_verbs(placing, writing, _instrument, _number)
         writing("cancel", "cancel one order").add_argument("order", help="client order id, or its last characters")
         writing("cancel-all", "cancel every open order that the user may cancel (of --account, where given)")
         verb("guard", "every position against the protection that works for it")
@@ -160,44 +141,6 @@ class Command(stopping.StoppingWords, BaseCommand):
         terms = ordering.terms_of(side, options, account.time_zone)
         order = manager.place_order(account, contract, terms, key=_key(options), confirm_duplicate=options["again"])
         self._report([order], options["wait"])
-
-    def do_bracket(self, manager: OrderManager, **options: Any) -> None:
-        orders = manager.place_bracket(
-            self._account(manager, options["account"]),
-            self._quoted(manager, options),
-            Side(options["side"].upper()),
-            options["quantity"],
-            limit_price=options["limit"],
-            take_profit_price=options["target"],
-            stop_loss_price=options["stop"],
-            **_more(options),
-        )
-        self._report(orders, options["wait"])
-
-    def do_protect(self, manager: OrderManager, **options: Any) -> None:
-        orders = manager.place_oca_group(
-            self._account(manager, options["account"]),
-            self._quoted(manager, options),
-            options["quantity"],
-            options["entry"],
-            stop_loss=options["stop_loss"],
-            profit_target=options["profit_target"],
-            oca_type=OcaType(options["oca_type"]),
-            **_more(options),
-        )
-        self._report(orders, options["wait"])
-
-    def do_modify(self, manager: OrderManager, **options: Any) -> None:
-        order = self._order(manager, options["order"])
-        manager.modify_order(
-            order,
-            key=_key(options),
-            quantity=options["quantity"],
-            limit_price=options["limit"],
-            stop_price=options["stop"],
-            time_in_force=TimeInForce.GTC if options["gtc"] else None,
-        )
-        self._report([order], options["wait"], CommandKind.MODIFY)
 
     def do_cancel(self, manager: OrderManager, **options: Any) -> None:
         order = self._order(manager, options["order"])
@@ -404,11 +347,6 @@ def _number(text: str) -> Decimal:
 
 def _key(options: dict[str, Any]) -> str:
     return options["key"] or uuid.uuid4().hex
-
-
-def _more(options: dict[str, Any]) -> dict[str, Any]:
-    """What every placing verb takes beside its terms."""
-    return {"key": _key(options), "outside_rth": options["outside_rth"], "confirm_duplicate": options["again"]}
 
 
 def _trail(order: OrderRecord) -> str:

@@ -7,7 +7,7 @@ from orders.pages.forms.changes import ChangeForm
 from orders.pages.forms.history import HistoryForm
 from orders.pages.forms.protect import ProtectForm
 from orders.pages.forms.reading import TOO_OLD, Number, Stamp, add_refusal, is_too_old
-from orders.pages.forms.ticket import HUNDRED, TicketForm, reference_price
+from orders.pages.forms.ticket import HUNDRED, TicketForm
 from orders.pages.forms.words import OCA_TYPES, ON_OPEN, ORDER_TYPES, SIDES, TIMES_IN_FORCE
 from orders.rules.tickets import PlaceRequest
 
@@ -28,5 +28,4 @@ __all__ = [
     "TicketForm",
     "add_refusal",
     "is_too_old",
-    "reference_price",
 ]

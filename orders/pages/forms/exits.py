@@ -10,8 +10,9 @@ from typing import Any
 from django import forms
 
 from orders.pages.forms.own_exits import default_pair
-from orders.pages.forms.pairs import MOST_PAIRS, PairFields, bound_pair, name_of, pair_fields, pair_names
+from orders.pages.forms.pairs import MOST_PAIRS, PairFields, bound_pair, pair_fields, pair_names
 from orders.pages.forms.words import OCA_TYPES, TIMES_IN_FORCE
+from orders.rules.exit_rows import name_of
 from orders.rules.terms import OcaType, TimeInForce
 
 

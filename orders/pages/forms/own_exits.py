@@ -10,41 +10,29 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from orders.pages.forms.pairs import MOST_PAIRS, Basis, Row, name_of, trail_of, unit_of
+from orders.pages.forms.pairs import MOST_PAIRS
 from orders.rules.distances import Unit, distance
+from orders.rules.exit_rows import Basis, Row, name_of, row_of, trail_of, unit_of
 from orders.rules.exit_template import BUILT_IN, Template
 from orders.rules.pricing import kept
-from orders.rules.terms import OrderType, plain
+from orders.rules.terms import OrderType
 
 
 def default_pair(number: int) -> dict[str, str]:
     """What a fresh row says: the desk's own exits."""
-    return {name_of(number, field): value for field, value in _row_of(BUILT_IN).items()}
+    return {name_of(number, field): value for field, value in row_of(BUILT_IN).items()}
 
 
 def exits_of(template: Template) -> dict[str, Any]:
     """A user's exits as the ticket shows them: every row begins with them."""
-    rows = {name_of(number, field): value for number in range(1, MOST_PAIRS + 1) for field, value in _row_of(template).items()}
+    rows = {name_of(number, field): value for number in range(1, MOST_PAIRS + 1) for field, value in row_of(template).items()}
     return {**rows, "oca_type": str(template.oca_type.value), "exits_time_in_force": template.time_in_force.value}
-
-
-def _row_of(template: Template) -> dict[str, str]:
-    trails = template.trail_percent is not None
-    minutes = template.time_stop.total_seconds() / 60 if template.time_stop is not None else None
-    return {
-        "target": plain(template.profit_target * 100),
-        "target_unit": Unit.PERCENT.value,
-        "stop_kind": (OrderType.TRAIL if trails else OrderType.STOP).value,
-        "stop": plain(template.trail_percent if template.trail_percent is not None else template.stop_loss * 100),
-        "stop_unit": Unit.PERCENT.value,
-        "time_stop": "" if minutes is None else f"{minutes:g}",
-    }
 
 
 def template_values(data: Mapping[str, Any], basis: Basis) -> dict[str, Any]:
     """The first pair as the values of a template. Raises `TicketError` naming the field that says too little."""
     row = Row(1, data)
-    trails = (row["stop_kind"] or OrderType.STOP) == OrderType.TRAIL
+    trails = OrderType(row["stop_kind"] or OrderType.STOP).trails
     percent = _trail_percent(row, basis) if trails else None
     stop = _fraction(row, "stop", basis, None) if percent is None else kept(percent / 100)
     minutes = row["time_stop"]

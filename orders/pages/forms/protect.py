@@ -14,8 +14,9 @@ from orders.contracts import ticks
 from orders.exposure import closing_side
 from orders.models import Position
 from orders.pages.forms.exits import ExitsForm
-from orders.pages.forms.pairs import Basis, read_pairs
 from orders.pages.forms.reading import Number, add_refusal
+from orders.queries.quotes import reference_price
+from orders.rules.exit_rows import Basis, read_pairs
 from orders.rules.tickets import ExitsTicket, TicketError
 
 
@@ -48,4 +49,5 @@ class ProtectForm(ExitsForm):
 
 def basis_of(position: Position, counted_from: Any) -> Basis:
     """What the distances of a position's exits are counted from."""
-    return Basis(counted_from, closing_side(position.quantity).opposite.sign, ticks(position.contract), held=True)
+    side = closing_side(position.quantity)
+    return Basis(counted_from, side.opposite.sign, ticks(position.contract), held=True, market=reference_price(position.contract, side))

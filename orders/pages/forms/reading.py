@@ -72,7 +72,7 @@ def sentence(words: str) -> str:
 ELSEWHERE = {"contract": ("symbol",), "trail_amount": ("trail",), "trail_percent": ("trail",), "pairs": ("bracket", "quantity")}
 """Where a form shows what the rules call otherwise: beside the first of these that it has."""
 
-IN_PAIRS = {"stop_limit_price": "stop_offset", "trail_amount": "stop", "trail_percent": "stop"}
+IN_PAIRS = {"stop_limit_price": "stop_offset", "limit_offset": "stop_offset", "trail_amount": "stop", "trail_percent": "stop"}
 
 
 def add_refusal(form: forms.Form, message: str, field: str, rule: str) -> None:

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy
 
 from orders.contracts import ticks
 from orders.models import Contract
-from orders.pages.forms.pairs import Basis, first_stop
 from orders.pages.forms.reading import Number
+from orders.rules.exit_rows import Basis, first_stop
 from orders.rules.sizing import Method, SizingRequest
 from orders.rules.terms import OrderType, Side
 from orders.rules.tickets import TicketError

@@ -18,7 +18,6 @@ from orders.contracts import ticks
 from orders.models import Account, Contract
 from orders.pages.forms.exits import ExitsForm, default_exits
 from orders.pages.forms.moments import LocalMoment
-from orders.pages.forms.pairs import Basis, read_pairs
 from orders.pages.forms.reading import Number, add_refusal
 from orders.pages.forms.sizing import size_fields
 from orders.pages.forms.words import (
@@ -30,7 +29,8 @@ from orders.pages.forms.words import (
     TRAIL_UNITS,
     TRIGGER_METHODS,
 )
-from orders.queries.quotes import quote_of
+from orders.queries.quotes import entry_price
+from orders.rules.exit_rows import Basis, read_pairs
 from orders.rules.terms import AdaptivePriority, OrderTerms, OrderType, Side, TimeInForce, TriggerMethod
 from orders.rules.tickets import ENTRY_TYPES, BracketTicket, PlaceRequest, TicketError
 
@@ -189,19 +189,3 @@ def default_initial() -> dict[str, Any]:
         "trail_unit": "%",
         **default_exits(),
     }
-
-
-def entry_price(terms: OrderTerms, contract: Contract) -> Decimal | None:
-    """The price that the distances of a ticket's exits count from: the order's own, else what the market would give now."""
-    if terms.limit_price is not None:
-        return terms.limit_price
-    return terms.stop_price if terms.stop_price is not None else reference_price(contract, terms.side)
-
-
-def reference_price(contract: Contract, side: Side) -> Decimal | None:
-    """What a market order of this side would pay or get now: the ask or the bid, else the last price."""
-    quote = quote_of(contract)
-    if quote is None:
-        return None
-    touch = quote.ask if side is Side.BUY else quote.bid
-    return touch if touch is not None and touch > 0 else quote.last

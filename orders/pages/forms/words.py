@@ -56,6 +56,7 @@ STOP_KINDS = [
     (OrderType.STOP.value, gettext_lazy("Stop")),
     (OrderType.STOP_LIMIT.value, gettext_lazy("Stop limit")),
     (OrderType.TRAIL.value, gettext_lazy("Trailing")),
+    (OrderType.TRAIL_LIMIT.value, gettext_lazy("Trail limit")),
 ]
 STOP_UNITS = [(Unit.PERCENT.value, "%"), (Unit.AMOUNT.value, gettext_lazy("amount")), (Unit.TICKS.value, gettext_lazy("ticks"))]
 TARGET_UNITS = [*STOP_UNITS, (Unit.RISK.value, "R")]

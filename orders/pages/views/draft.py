@@ -18,10 +18,10 @@ from orders.contracts import ticks
 from orders.errors import Refused
 from orders.manager import OrderManager
 from orders.models import Contract
-from orders.pages.forms import Stamp, TicketForm, reference_price
+from orders.pages.forms import Stamp, TicketForm
 from orders.pages.forms.exits import ExitsForm
 from orders.pages.forms.own_exits import default_pair, template_values
-from orders.pages.forms.pairs import FIELDS, MOST_PAIRS, Basis, name_of
+from orders.pages.forms.pairs import FIELDS, MOST_PAIRS
 from orders.pages.forms.reading import sentence
 from orders.pages.forms.sizing import typed_entry
 from orders.pages.permissions import current_account
@@ -29,6 +29,8 @@ from orders.pages.views.frame import toast
 from orders.pages.views.sizing import size_for
 from orders.pages.views.ticket import answer, ticket_context
 from orders.queries import tradable_accounts, visible_accounts
+from orders.queries.quotes import reference_price
+from orders.rules.exit_rows import Basis, name_of
 from orders.rules.terms import OcaType, Side, TimeInForce, plain
 from orders.rules.tickets import TicketError
 

@@ -35,7 +35,7 @@ from orders.pages.views.positions import facts_of, gateway_problem
 from orders.pages.views.previewing import FilledIn, Place
 from orders.pages.views.sending import accepted_words
 from orders.queries.guard import guard_for
-from orders.queries.quotes import quote_of
+from orders.queries.quotes import reference_price
 from orders.queries.show import Ticks, quantity
 from orders.queries.templates import exits_for
 from orders.rules.pricing import kept
@@ -169,8 +169,14 @@ def _suggested(request: HttpRequest, position: Position) -> dict[str, Any]:
     return {
         **exits_of(exits_for(request.user, position.contract)),
         "quantity": plain(_left(position) or abs(position.quantity)),
-        "entry_price": plain(kept(position.entry_price)),
+        "entry_price": _typed(position),
     }
+
+
+def _typed(position: Position) -> str:
+    """The average cost as it stands in an input: with the decimals of the tick where it is on one, else as it is."""
+    cost, rule = kept(position.entry_price), ticks(position.contract)
+    return Ticks.load().typed(position.contract, cost) if rule is not None and rule.is_on_tick(cost) else plain(cost)
 
 
 def _left(position: Position) -> Decimal:
@@ -195,9 +201,7 @@ def _cover(position: Position) -> dict[str, Any]:
 def _market(position: Position) -> dict[str, Any]:
     """The ticks, as the page's script counts in them, and the price at which the position could be closed now."""
     contract, side, shown = position.contract, closing_side(position.quantity), Ticks.load()
-    rule, quote = ticks(contract), quote_of(contract)
-    touch = (quote.bid if position.quantity > 0 else quote.ask) if quote is not None else None
-    market = touch if touch is not None and touch > 0 else quote.last if quote is not None else None
+    rule, market = ticks(contract), reference_price(contract, side)
     return {
         "ladder": json.dumps([[plain(low), plain(tick)] for low, tick in rule.increments]) if rule is not None else "",
         "has_ticks": rule is not None,
@@ -205,7 +209,7 @@ def _market(position: Position) -> dict[str, Any]:
         "sign": side.opposite.sign,
         "market": plain(market) if market is not None else "",
         "market_shown": shown.price(contract, market),
-        "entry_typed": plain(kept(position.entry_price)),
+        "entry_typed": _typed(position),
         "size_increment": plain(contract.size_increment),
         "multiplier": plain(contract.multiplier),
     }

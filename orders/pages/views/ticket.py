@@ -19,7 +19,7 @@ from orders.models import Account, Contract
 from orders.pages.forms import OCA_TYPES, ON_OPEN, Stamp, TicketForm
 from orders.pages.forms.offers import first_offered, offers_of
 from orders.pages.forms.own_exits import exits_of
-from orders.pages.forms.pairs import MOST_PAIRS, name_of
+from orders.pages.forms.pairs import MOST_PAIRS
 from orders.pages.permissions import current_account
 from orders.pages.views.contracts import contract_by_id
 from orders.pages.views.previewing import Place
@@ -27,6 +27,7 @@ from orders.queries import gateway, tradable_accounts
 from orders.queries.quotes import describe
 from orders.queries.show import Ticks
 from orders.queries.templates import exits_for
+from orders.rules.exit_rows import name_of
 from orders.rules.terms import OrderType, TimeInForce, plain
 from orders.rules.tickets import ENTRY_TYPES
 

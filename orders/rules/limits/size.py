@@ -27,8 +27,13 @@ def share(amount: Decimal) -> str:
 
 
 def opening(case: Case) -> Decimal:
-    """What of the order is new risk: of one that turns a position round the half that opens the opposite one."""
-    return case.terms.quantity / 2 if case.request.role is Role.REVERSE else case.terms.quantity
+    """What of the order is new risk: of one that turns a position round the half that opens the opposite one, and all that it
+    is made larger by."""
+    quantity = case.terms.quantity
+    if case.request.role is not Role.REVERSE:
+        return quantity
+    held = max(-case.facts.position * case.terms.side.sign, Decimal(0))
+    return quantity - min(quantity / 2, held)
 
 
 def quantity(case: Case) -> Reading:
