@@ -72,8 +72,10 @@ def test_what_was_sold_a_moment_ago_is_not_sold_again_as_a_reduction() -> None:
     make_limit("TRADING_STATE", "1", account=wire.account)
     [order] = wire.sent(wire.sell("100", "99.99"))
     wire.fill(order, "100")
-    for report in (None, "0"):
-        if report is not None:
+    for report in (None, "late", "0"):
+        if report == "late":
+            wire.pass_time(10)
+        elif report is not None:
             make_position(wire.account, wire.contract, report, at=wire.now)
         with pytest.raises(Refused) as refused:
             wire.sell("100", "99.99")
