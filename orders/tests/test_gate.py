@@ -140,6 +140,23 @@ def test_ticks_sizes_and_types_are_looked_at_again_before_the_sending() -> None:
     assert sent == [close.client_order_id]  # what is held is closed, an odd lot too
 
 
+# --- buying power -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_buying_power_that_was_told_before_an_order_was_sent_does_not_count_it() -> None:
+    wire = Wire()
+    make_values(wire.account, power="15000")
+    wire.pass_time(10)
+    wire.sent(wire.buy("100", "99.50"))
+    assert used(wire, account=wire.account)["MAX_USER_ORDERS"].actual == 1
+    with pytest.raises(Refused) as refused:
+        wire.buy("100", "99.40")
+    assert (refused.value.code, refused.value.limit) == ("BUYING_POWER", "1")
+    wire.pass_time(10)
+    make_values(wire.account, power="15000", at=wire.now)  # told anew: what it leaves aside is the broker's to know
+    assert wire.buy("100", "99.40")
+
+
 # --- trailing stops ---------------------------------------------------------------------------------------------------------------------
 
 
