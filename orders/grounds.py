@@ -206,12 +206,11 @@ class Grounds:
         contract, account = self.contract, self.account
         if contract is None or account.positions_known_at is None or contract.sec_type in NOT_HELD:
             return self.position
-        mine = Execution.objects.filter(account=account, contract=contract)
-        if not mine.filter(received_at__gt=self.now - SETTLES, executed_at__gt=self.now - YOUNG).exists():
-            return self.position
         row = Position.objects.filter(account=account, contract=contract).first()
-        if row is not None and row.differs_checks:
-            return self.position  # a break: somebody looks into it, and until then the report is all there is
+        unshown = Q(received_at__gt=self.now - SETTLES) | Q(seq__gt=row.seq if row is not None else 0)
+        mine = Execution.objects.filter(account=account, contract=contract, executed_at__gt=self.now - YOUNG)
+        if not mine.filter(unshown).exists() or (row is not None and row.differs_checks):
+            return self.position  # of a break the report is all there is, until somebody has looked into it
         return explained(row) if row is not None else executed(account.pk, contract.pk)
 
     def furthest(self, side: Side) -> Decimal:

@@ -221,6 +221,8 @@ def test_a_trail_keeps_its_kind_and_changes_its_distance(desk: Desk) -> None:
     said = done(say("modify", by_amount.client_order_id, "--trail", "2.5"))
     assert "2.5" in said.rows[0]
     assert D(exchange_order(desk, by_amount.client_order_id)["aux_price"]) == D("2.5")
+    done(say("modify", by_amount.client_order_id, "--stop", "98.5"))  # where it stands, closer than its distance
+    assert D(exchange_order(desk, by_amount.client_order_id)["trailStopPrice"]) == D("98.5")
     done(say("modify", by_percent.client_order_id, "--trail-percent", "3"))
     assert exchange_order(desk, by_percent.client_order_id)["trailingPercent"] == "3"
     refused(say("modify", by_amount.client_order_id, "--trail-percent", "3"), "NOT_CHANGEABLE", "A trail keeps its kind")

@@ -39,8 +39,8 @@ class Wanted:
 def reshape(b: OpenBook, user: Any, order: OrderRecord, wanted: Wanted) -> list[BrokerCommand]:
     """The MODIFY of each leg that changes; none where the whole was not sent yet and has simply been changed.
 
-    Raises `Refused`: NOTHING_CHANGES, NOT_A_LEG, PARTLY_FILLED, TOO_SMALL, what any of the changes would be refused for (the words then
-    say of which leg), or `TicketError`.
+    Raises `Refused`: NOTHING_CHANGES, NOT_OPEN, NOT_A_LEG, PARTLY_FILLED, TOO_SMALL, what any of the changes would be refused for (the
+    words then say of which leg), or `TicketError`.
     """
     refuse(checks.permission(b, user, order.account))
     drafts = plan(order, wanted, b.now)
@@ -52,7 +52,9 @@ def reshape(b: OpenBook, user: Any, order: OrderRecord, wanted: Wanted) -> list[
 
 def plan(order: OrderRecord, wanted: Wanted, now: datetime) -> list[checks.Draft]:
     """What would be asked for, leg by leg, as far as it can be judged without the limits. Raises as `reshape` does."""
-    legs = family.members(order)
+    legs = [leg for leg in family.members(order) if leg.is_open]
+    if not legs:
+        raise Refused("NOT_OPEN", "None of its orders is open any more.")
     asked = _asked(legs, wanted)
     drafts = [draft for leg in legs if leg.pk in asked and (draft := _draft(leg, asked[leg.pk], now)).terms != leg.terms]
     if not drafts:

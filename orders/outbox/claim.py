@@ -18,7 +18,7 @@ from orders.outbox import frames, legs, waiting
 from orders.rules.commands import Frame, Unit
 from orders.rules.lifecycle import WORKING, OrderStatus
 from orders.rules.limits import Breach
-from orders.rules.terms import CommandKind, CommandState, GatewayState, terms_from_json
+from orders.rules.terms import CommandKind, CommandState, GatewayState, Role, terms_from_json
 from orders.steps import KNOWN_SCHEMAS, end, move, reject, take
 
 AT_ONCE = 24
@@ -163,8 +163,21 @@ def _checked(b: OpenBook, drafts: list[Draft], first: BrokerCommand) -> Breach |
     account = first.order.account
     if (breach := checks.permission(b, first.actor, account)) is not None:
         return breach
+    if (breach := _fits(drafts, first)) is not None:
+        return breach
     found = checks.breaches(b, drafts, first.actor, at_claim=True)
     return found[0] if found else None
+
+
+def _fits(drafts: list[Draft], first: BrokerCommand) -> Breach | None:
+    """Whether the contract takes them as it is known now. A quantity that was taken from the position is not held against its increment."""
+    is_sized = first.kind == CommandKind.PLACE and first.quantity_rule != BrokerCommand.QuantityRule.FIXED
+    for draft in drafts:
+        resized = draft.terms.quantity != draft.order.quantity if draft.is_change else not is_sized
+        closes = draft.order.role in (Role.CLOSE, Role.LIQUIDATION)
+        if (breach := checks.fits_contract(draft.order.contract, draft.terms, resized=resized, closes=closes)) is not None:
+            return breach
+    return None
 
 
 def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> Unit | None:

@@ -19,7 +19,7 @@ from orders.checks import Draft
 from orders.errors import Refused
 from orders.exposure import read_open
 from orders.manager import OrderManager
-from orders.models import Account, AccountValue, BrokerCommand, InstrumentRule, OcaGroup, OrderRecord, TrailingStop
+from orders.models import Account, AccountValue, BrokerCommand, InstrumentRule, MarketRule, OcaGroup, OrderRecord, TrailingStop
 from orders.rules.limits import Rule
 from orders.rules.terms import OrderTerms, OrderType, Role, Side, TimeInForce
 from orders.rules.tickets import BracketTicket, ExitPair
@@ -72,8 +72,10 @@ def test_what_was_sold_a_moment_ago_is_not_sold_again_as_a_reduction() -> None:
     make_limit("TRADING_STATE", "1", account=wire.account)
     [order] = wire.sent(wire.sell("100", "99.99"))
     wire.fill(order, "100")
-    for report in (None, "0"):
-        if report is not None:
+    for report in (None, "late", "0"):
+        if report == "late":
+            wire.pass_time(10)
+        elif report is not None:
             make_position(wire.account, wire.contract, report, at=wire.now)
         with pytest.raises(Refused) as refused:
             wire.sell("100", "99.99")
@@ -115,6 +117,27 @@ def test_a_close_takes_what_is_left_although_it_was_asked_for_in_the_middle_of_a
     make_position(wire.account, wire.contract, "60", at=wire.now)
     [unit] = wire.send()
     assert [frame.terms.quantity for frame in unit.frames] == [D(60)] and unit.frames[0].client_order_id == close.client_order_id
+
+
+# --- what the contract takes ------------------------------------------------------------------------------------------------------------
+
+
+def test_ticks_sizes_and_types_are_looked_at_again_before_the_sending() -> None:
+    wire = Wire()
+    [working] = wire.sent(wire.buy())
+    order = wire.buy("100", "99.55")
+    change = wire.manager.modify_order(working, key=a_key(), limit_price=D("99.45"))
+    MarketRule.objects.update(increments=[["0", "0.1"]])
+    assert wire.send() == [] and change is not None
+    order.refresh_from_db()
+    change.refresh_from_db()
+    assert (order.status_code, change.code) == ("OFF_TICK", "OFF_TICK")
+    make_position(wire.account, wire.contract, "150")
+    close = wire.manager.close_position(wire.account, wire.contract, key=a_key())
+    wire.contract.size_increment = D(100)
+    wire.contract.save()
+    sent = [frame.client_order_id for unit in wire.send() for frame in unit.frames]
+    assert sent == [close.client_order_id]  # what is held is closed, an odd lot too
 
 
 # --- trailing stops ---------------------------------------------------------------------------------------------------------------------

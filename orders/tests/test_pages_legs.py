@@ -113,6 +113,8 @@ def test_the_page_of_a_filled_entry_leads_to_its_exits_while_they_work(seats: Se
     assert changes() == 2
     OrderRecord.objects.filter(pk__in=[target.pk, stop.pk]).update(status="CANCELLED", status_basis="broker")
     assert at(entry) not in words(client.get(address))
+    over = client.post(at(entry), fresh(quantity="50", unit="amount", act="look"))  # from a page that was open since
+    assert (over.status_code, "None of its orders is open any more." in words(over)) == (422, True)
 
 
 def test_exits_of_a_position_are_changed_together_from_the_page_of_either(seats: Seats, client: Client) -> None:

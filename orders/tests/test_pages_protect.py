@@ -256,6 +256,17 @@ def test_a_position_that_has_changed_is_shown_anew(seats: Seats, client: Client,
     assert OrderRecord.objects.count() == (0 if said else 2)
 
 
+def test_of_two_who_looked_at_the_same_time_the_second_is_refused(seats: Seats, client: Client) -> None:
+    seats.position("100")
+    other = signed_in(factories.make_trader(seats.account, "other"))
+    mine, theirs = sealed(look(client, seats, exits())), sealed(look(other, seats, exits(pair_1_stop="3")))
+    assert client.post(at(seats), mine).status_code == 302
+    answer = other.post(at(seats), theirs)
+    assert answer.status_code == 422
+    assert "Nothing was sent: Working orders already cover the whole position of 100. (EXCEEDS_POSITION)" in words(answer)
+    assert OrderRecord.objects.count() == 2
+
+
 def test_a_moved_quote_is_shown_old_and_new(seats: Seats, client: Client) -> None:
     seats.position("100")
     form = sealed(look(client, seats, exits()))
