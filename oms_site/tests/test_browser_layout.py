@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from oms_site.tests.desk import Desk, copied_data, manage
 from oms_site.tests.hands import Hands, come_in
@@ -64,6 +64,14 @@ def desk(desk_template: Path, tmp_path_factory: pytest.TempPathFactory, browser:
     desk.close()
 
 
+def _expiry(dialog: Locator) -> None:
+    """Chooses one when the page listens to its choice, which is a moment after it shows it."""
+    expect(dialog.locator("#id_pick_expiry")).to_be_visible()
+    expect(dialog.locator(".htmx-added")).to_have_count(0)
+    dialog.locator("#id_pick_expiry").select_option(index=2)
+    expect(dialog.locator(".strikes tbody tr").first).to_be_visible()
+
+
 def _an_option(trader: Hands) -> None:
     page = trader.page
     page.locator("#ticket-find").click()
@@ -71,7 +79,7 @@ def _an_option(trader: Hands) -> None:
     dialog.get_by_text("Options", exact=True).click()
     dialog.locator("#id_pick_symbol").fill("AAPL")
     dialog.get_by_role("button", name="List").click()
-    dialog.locator("#id_pick_expiry").select_option(index=2)
+    _expiry(dialog)
     dialog.locator(".strikes tbody tr").nth(2).get_by_role("link", name="Call").click()
     expect(page.locator("#panel-quote [data-price]").first).to_be_enabled()
     page.locator("#ticket-form label:has(#buy)").click()
@@ -122,8 +130,7 @@ def test_the_finder_and_the_ticket_of_an_option_fit(page: Page, desk: Desk, widt
     expect(dialog.get_by_text("Underlying")).to_be_visible()
     dialog.locator("#id_pick_symbol").fill("AAPL")
     dialog.get_by_role("button", name="List").click()
-    dialog.locator("#id_pick_expiry").select_option(index=2)
-    expect(dialog.locator(".strikes tbody tr").first).to_be_visible()
+    _expiry(dialog)
     assert page.evaluate(OUT_OF_PLACE) == []
     dialog.locator(".strikes tbody tr").first.get_by_role("link", name="Put").click()
     expect(page.locator(".inst")).to_contain_text("put")
