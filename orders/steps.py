@@ -78,7 +78,7 @@ def take(fact: Fact, command: BrokerCommand, fence: int) -> None:
 
 
 def end(b: OpenBook, command: BrokerCommand, state: CommandState, code: str, text: str, *, attention: bool = False, **numbers: Any) -> None:
-    """Ends a MODIFY or CANCEL without sending it; the order stays. `attention`: a person must look. `numbers`: limit and actual."""
+    """Ends a MODIFY or CANCEL without sending it; the order stays. `attention`: a person must look. `numbers`: limit, actual, who asked."""
     order, kind = command.order, command.kind.lower()
     with b.event(f"{kind}.{state.value.lower()}", source=Source.SYSTEM, order=order, text=text, code=code, **numbers) as fact:
         settle(fact, command, state, code=code, text=text)

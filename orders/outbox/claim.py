@@ -201,7 +201,8 @@ def _change(b: OpenBook, command: BrokerCommand, fence: int, client_id: int) -> 
         draft = Draft(order, terms, is_change=True, asked_at=command.created_at)
         breach = legs.overtaken(command) or legs.exceeds(command, terms) or _checked(b, [draft], command)
     if breach is not None:
-        end(b, command, CommandState.REFUSED, str(breach.code), breach.message, limit=breach.limit, actual=breach.actual)
+        told = {"limit": breach.limit, "actual": breach.actual, "asked_by": command.actor_id}
+        end(b, command, CommandState.REFUSED, str(breach.code), breach.message, **told)
         return None
     assert ib_order_id is not None
     with b.event("modify.claimed", source=Source.SYSTEM, order=order) as fact:

@@ -348,13 +348,14 @@ def test_a_change_that_is_refused_just_before_sending_has_its_numbers_too(seats:
     order = seats.order()
     with book(at=seats.now) as b, b.event("test.named", source=Source.BROKER, order=order) as fact:
         fact.add(BrokerId(order=order, client_id=17, ib_order_id=1))
-    OrderManager(seats.trader).modify_order(order, key=a_key(), quantity=D(200))
+    other = make_trader(seats.account, "other")  # not who placed it
+    OrderManager(other).modify_order(order, key=a_key(), quantity=D(200))
     make_limit("MAX_QUANTITY", "150", account=seats.account)
     now = timezone.now()
     outbox.claim(fence=lease.acquire("here:1:a", now) or 0, client_id=17, state=GatewayState.READY, room=45, now=now)
     row = queries.risk_refusals(seats.trader, timezone.now()).rows[0]
     assert (row.what, row.code, row.limit, row.actual, row.when) == ("change", "MAX_QUANTITY", "150", "200", "just before sending")
-    assert row.client_order_id == order.client_order_id
+    assert (row.client_order_id, row.by) == (order.client_order_id, "other")
 
 
 def test_refusals_without_an_account_are_his_own(seats: Seats) -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
+from django.contrib.auth import get_user_model
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -83,10 +84,10 @@ def refusals(user: Any, now: datetime) -> Refusals:
     # an account's day is its own
     events = list(islice((event for event in found if event.at >= begins.get(event.account_id or 0, first)), MOST))
     shown = events[:SHOWN]
-    symbols = _symbols(shown)
+    symbols, people = _symbols(shown), _people(shown)
     counts = Counter(str(event.data.get("code", "")) for event in events)
     return Refusals(
-        rows=tuple(_row(event, accounts, symbols) for event in shown),
+        rows=tuple(_row(event, accounts, symbols, people) for event in shown),
         counts=tuple((code, rule_label(code), number) for code, number in counts.most_common()),
         total=len(events),
     )
@@ -117,7 +118,12 @@ def _symbols(events: list[Event]) -> dict[int, str]:
     return {row.con_id: row.label for row in rows}
 
 
-def _row(event: Event, accounts: Mapping[int, Account], symbols: Mapping[int, str]) -> Refusal:
+def _people(events: list[Event]) -> dict[int, Any]:
+    """Who asked for the changes that were refused before they were sent: not always who placed the order."""
+    return get_user_model().objects.in_bulk([asked_by for event in events if isinstance(asked_by := event.data.get("asked_by"), int)])
+
+
+def _row(event: Event, accounts: Mapping[int, Account], symbols: Mapping[int, str], people: Mapping[int, Any]) -> Refusal:
     data, order = event.data, event.order
     account, code = accounts.get(event.account_id or 0), str(data.get("code", ""))
     verb, limit = str(data.get("verb", "")), _number(data.get("limit"))
@@ -126,7 +132,7 @@ def _row(event: Event, accounts: Mapping[int, Account], symbols: Mapping[int, st
     return Refusal(
         seq=event.seq,
         at=Moment(event.at, account.time_zone if account else "UTC"),
-        by=person(event.actor or (order.created_by if order is not None else None)),
+        by=person(event.actor or people.get(data.get("asked_by") or 0) or (order.created_by if order is not None else None)),
         account=account.short if account else "",
         symbol=order.contract.label if order is not None else symbols.get(asked.get("con_id"), ""),
         what=_("change") if event.kind == "modify.refused" else str(_VERBS.get(verb, _("order"))),
