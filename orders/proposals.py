@@ -290,7 +290,10 @@ def _risk(grounds: Grounds, asked: Asked, draft: Draft) -> Risk:
     order, market = draft.order, _fresh(grounds)
     if not draft.is_change:
         stops = [other.terms for other in asked.drafts if other.order.parent == order and other.terms.order_type.is_stop]
-        return Risk(bool(stops), stop_risk(draft.terms, market, stops)) if stops and order.parent is None else Risk()
+        if not stops or order.parent is not None:
+            return Risk()
+        bare = sum((stop.quantity for stop in stops), ZERO) < draft.terms.quantity
+        return Risk(True, stop_risk(draft.terms, market, stops), bare=bare)
     entry = order.parent if order.parent is not None else order
     if not entry.is_open or entry.filled_quantity or (entry is not order and not draft.terms.order_type.is_stop):
         return Risk()

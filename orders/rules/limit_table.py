@@ -98,7 +98,7 @@ RULES: dict[Rule, RuleSetting] = {
     Rule.RISK_PER_TRADE: _setting(
         "0.05", "min", NET, "Risk per trade", "loss of an entry that is stopped out; orders without a stop are not judged by it"
     ),
-    Rule.REQUIRE_STOP: _setting("0", "max", "0 or 1", "Stop required", "1: whatever opens a position must bring a stop"),
+    Rule.REQUIRE_STOP: _setting("0", "max", "0 or 1", "Stop required", "1: whatever opens a position must bring a stop for all of it"),
     Rule.MAX_DAILY_LOSS: _setting(
         None, "min", "base currency", "Day's loss, amount", "loss of the day from which on positions may only be reduced"
     ),

@@ -61,6 +61,16 @@ def field_of(wire: Wire, ticket: BracketTicket) -> tuple[str, str]:
 # --- brackets -------------------------------------------------------------------------------------------------------------------------
 
 
+def test_a_stop_that_is_required_is_required_for_all_of_the_entry(wire: Wire) -> None:
+    make_limit("REQUIRE_STOP", "1", account=wire.account)
+    one, rest = ExitPair(D(1), target_price=D(103), stop_price=D(97)), ExitPair(D(99), target_price=D(107))
+    with pytest.raises(Refused) as refused:
+        place(wire, BracketTicket(ENTRY, (one, rest)))
+    assert refused.value.code == "REQUIRE_STOP"
+    assert len(place(wire, BracketTicket(ENTRY, (one, replace(rest, stop_price=D(96)))))) == 5
+    assert len(frames(wire)) == 5  # nor is it held against them before they are sent
+
+
 @pytest.mark.parametrize("oca_type", list(OcaType))
 def test_each_pair_is_a_group_of_its_own_under_one_entry(wire: Wire, oca_type: OcaType) -> None:
     entry, *legs = place(wire, BracketTicket(ENTRY, SCALE_OUT, oca_type=oca_type))

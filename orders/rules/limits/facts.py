@@ -105,6 +105,7 @@ class Risk:
     has_stop: bool = False
     amount: Decimal | None = None
     before: Decimal | None = None
+    bare: bool = False  # a part of the entry has no stop
 
 
 @dataclass(frozen=True)

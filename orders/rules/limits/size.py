@@ -96,9 +96,11 @@ def risk_per_trade(case: Case) -> Reading | None:
 
 def require_stop(case: Case) -> Reading | None:
     limit, request = case.limits[Rule.REQUIRE_STOP], case.request
-    if limit < 1 or case.facts.risk.has_stop or request.is_change or request.role not in (Role.SINGLE, Role.ENTRY, Role.REVERSE):
+    risk = case.facts.risk
+    if limit < 1 or (risk.has_stop and not risk.bare) or request.is_change or request.role not in (Role.SINGLE, Role.ENTRY, Role.REVERSE):
         return None
-    return Reading(Rule.REQUIRE_STOP, limit, Decimal(0), "What opens or adds to a position must bring a stop; place it as a bracket.")
+    words = "What opens or adds to a position must bring a stop for all of it; place it as a bracket."
+    return Reading(Rule.REQUIRE_STOP, limit, Decimal(0), words)
 
 
 def _percent(fraction: Decimal) -> str:
