@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -38,8 +39,9 @@ def picked(trader: Visitor, **parts: str) -> str:
 
 
 def futures(trader: Visitor) -> list[str]:
-    """The listed expiries of ES, oldest first."""
-    return sorted(re.findall(r"FUT · (\d{8}) ·", picked(trader, kind="FUT", symbol="ES")))
+    """The listed expiries of ES as IB writes them, oldest first."""
+    shown = re.findall(r"FUT · (\d+ \w{3} \d{4}) ·", picked(trader, kind="FUT", symbol="ES"))
+    return sorted(f"{datetime.strptime(day, '%d %b %Y'):%Y%m%d}" for day in shown)
 
 
 def test_futures_are_listed_by_expiry_with_exchange_currency_and_multiplier(trader: Visitor) -> None:
