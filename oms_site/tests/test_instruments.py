@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -39,7 +40,8 @@ def picked(trader: Visitor, **parts: str) -> str:
 
 def futures(trader: Visitor) -> list[str]:
     """The listed expiries of ES, oldest first."""
-    return sorted(re.findall(r"FUT · (\d{8}) ·", picked(trader, kind="FUT", symbol="ES")))
+    listed = re.findall(r"FUT · (\d+ \w{3} \d{4}) ·", picked(trader, kind="FUT", symbol="ES"))
+    return sorted(f"{datetime.strptime(day, '%d %b %Y').replace(tzinfo=UTC):%Y%m%d}" for day in listed)
 
 
 def test_futures_are_listed_by_expiry_with_exchange_currency_and_multiplier(trader: Visitor) -> None:
