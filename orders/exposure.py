@@ -23,7 +23,7 @@ OPEN_STATUSES = [status.value for status in OPEN]
 OPEN_COMMAND_STATES = [state.value for state in OPEN_COMMANDS]
 _COLUMNS = (
     "pk", "account_id", "contract_id", "side", "quantity", "filled_quantity", "status", "role", "order_type", "limit_price", "stop_price",
-    "created_by_id", "unit_id", "oca_group_id", "parent_id", "parent__status", "parent__filled_quantity", "trailing__price",
+    "created_by_id", "unit_id", "oca_group_id", "parent_id", "parent__status", "parent__filled_quantity", "trailing__price", "sent_at",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def read_open(which: Q) -> list[Open]:
 
 def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
     pk, account, contract, side, quantity, filled, status, role, kind, limit, stop, user, unit, group, parent, *of_parent = row
-    parent_status, parent_filled, trailing = of_parent
+    parent_status, parent_filled, trailing, sent_at = of_parent
     return Open(
         pk=pk,
         account=account,
@@ -65,6 +65,7 @@ def _open(row: tuple, requested: dict[int, Decimal]) -> Open:
         stop_price=stop if trailing is None else trailing,
         user=user,
         unit=unit,
+        sent_at=sent_at,
         group=group,
         parent=parent,
         parent_is_open=parent is not None and _gives_what_it_filled(OrderStatus(parent_status), parent_filled),

@@ -19,12 +19,14 @@ from django.db.models import Q
 from orders.exposure import read_open
 from orders.holdings import NOT_HELD, SETTLES, executed, explained
 from orders.models import Account, AccountDay, AccountValue, Contract, Execution, InstrumentRule, Limit, Position
+from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Exposed, InstrumentWord, Limits, Line, Market, Open, Purse, Rule, effective, may_trade
 from orders.rules.terms import Side
 from orders.trading_day import TradingDay, trading_day
 
 ZERO = Decimal(0)
 FLAT = (ZERO, ZERO)
+_UNHEARD = frozenset({OrderStatus.PENDING, OrderStatus.SENT})
 YOUNG = timedelta(minutes=1)  # an execution that a list brought later is older, and the report knows of it
 NET, POWER, FUNDS, DAILY, RATE = "NetLiquidation", "BuyingPower", "AvailableFunds", "DailyPnL", "ExchangeRate"
 _CONTRACT = ("pk", "symbol", "sec_type", "currency", "multiplier", "strike", "local_symbol")
@@ -108,6 +110,13 @@ class Money:
     def buying_power(self) -> Decimal | None:
         power = self._fresh(POWER)
         return power if power is not None else self._fresh(FUNDS)
+
+    def is_uncounted(self, order: Open) -> bool:
+        """Whether the buying power, as it was last told, cannot know of the order: IB tells it anew every three minutes."""
+        if order.status in _UNHEARD:
+            return True
+        _, told = self._values.get((POWER if self._fresh(POWER) is not None else FUNDS, self.account.base_currency), (None, None))
+        return order.sent_at is not None and told is not None and order.sent_at > told
 
     def rate(self, currency: str) -> Decimal | None:
         """How much of the base currency one unit of `currency` is worth, by the account's own values; None where it is not known."""

@@ -36,7 +36,6 @@ from orders.rules.terms import CommandKind, CommandState, OrderTerms, OrderType,
 
 EXITS = frozenset({Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP, Role.CLOSE, Role.LIQUIDATION})
 MINUTE = timedelta(minutes=1)
-_UNCOUNTED = frozenset({OrderStatus.PENDING, OrderStatus.SENT})
 ZERO = Decimal(0)
 Group = tuple[str, int]
 
@@ -255,13 +254,13 @@ def facts_of(grounds: Grounds, asked: Asked, index: int, common: Facts) -> Facts
 
 
 def _unsent(grounds: Grounds, asked: Asked) -> list[Open]:
-    """Orders of the account that open something and that the broker does not count yet, as far as they are before these."""
+    """Orders of the account that open something and that its buying power does not count yet, as far as they are before these."""
     return [
         order
         for order in grounds.open
         if order.account == grounds.account.pk
         and order.pk not in asked.apart
-        and order.status in _UNCOUNTED
+        and grounds.money.is_uncounted(order)
         and order.parent is None
         and order.role not in EXITS
         and not asked.is_later(order)

@@ -200,6 +200,9 @@ def test_a_bracket_s_entry_may_be_a_stop_and_its_market_entry_counts_from_the_qu
     entry, stop, target = legs(said)
     assert (entry.order_type, entry.stop_price, stop.stop_price, target.limit_price) == ("STP", 95, D("96.9"), D("91.2"))
     done(say("cancel", said.order))
+    now = datetime.now(UTC)  # a time stop goes with an entry only while the market is open
+    open_now = f"{now - timedelta(days=2):%Y%m%d}:0000-{now + timedelta(days=2):%Y%m%d}:2359"
+    Contract.objects.filter(symbol="META").update(liquid_hours=open_now, trading_hours=open_now)
     entry, stop, late = legs(done(say("bracket", "buy", "META", "10", "--pair", "stop=2%,time=2h")))
     assert (entry.status, stop.stop_price, late.role) == ("FILLED", D("98.02"), "time stop")  # 2 % below the ask
     done(say("cancel-all"))

@@ -291,7 +291,8 @@ def check_unit(b: OpenBook, placing: Placing, drafts: Sequence[Draft], *, leavin
     if len(placing.note) > 80:
         raise TicketError("note", "may have at most 80 characters")
     for draft in drafts:
-        breach = checks.fits_contract(placing.contract, draft.terms)
+        closes = draft.order.role in (Role.CLOSE, Role.LIQUIDATION)  # the quantity is what is held, an odd lot too
+        breach = checks.fits_contract(placing.contract, draft.terms, resized=not closes, closes=closes)
         refuse(breach and checks.in_ticket(draft, breach))
     gone = [order.pk for order in leaving]
     found = checks.breaches(b, drafts, placing.user, leaving=gone, confirm_duplicate=placing.confirm_duplicate)

@@ -20,14 +20,10 @@ from orders.models import Account, AccountValue, Book
 from orders.models.reading import the_one
 from orders.proposals import Asked, count_traffic
 from orders.queries.show import quantity
-from orders.rules.lifecycle import OrderStatus
 from orders.rules.limits import Line, Open, Rule
 from orders.rules.terms import BookKind, Role
 
 ZERO = Decimal(0)
-NOT_COUNTED = frozenset({OrderStatus.PENDING, OrderStatus.SENT})
-"""What the broker has not acknowledged, and so has not taken off the buying power."""
-
 _WAYS_OUT = (Role.STOP_LOSS, Role.TAKE_PROFIT, Role.TIME_STOP, Role.CLOSE, Role.LIQUIDATION)
 
 
@@ -89,7 +85,7 @@ def _power(grounds: Grounds, mine: list[Open]) -> Actual:
     power = grounds.money.buying_power
     if power is None:
         return Actual(None, why=_("The account's buying power is not known, or not of late."))
-    needed = grounds.worth(one for one in mine if one.status in NOT_COUNTED and one.parent is None and one.role not in _WAYS_OUT)
+    needed = grounds.worth(one for one in mine if grounds.money.is_uncounted(one) and one.parent is None and one.role not in _WAYS_OUT)
     if needed is None:
         return Actual(None, why=_("The worth of an order on its way is not known."))
     words = _("%(needed)s on its way of %(power)s") % {"needed": quantity(round(needed, 2)), "power": quantity(round(power, 2))}

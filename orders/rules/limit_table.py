@@ -86,7 +86,7 @@ RULES: dict[Rule, RuleSetting] = {
         "min",
         "of buying power",
         "Buying power",
-        "worth of an order, with those not acknowledged yet, as a share of it",
+        "worth of an order, with those that it does not count yet, as a share of it",
     ),
     Rule.GROSS_EXPOSURE: _setting(
         "4", "min", NET, "Gross exposure", "worth of all positions, long and short added up, open orders counted as filled"

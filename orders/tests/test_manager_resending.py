@@ -193,6 +193,17 @@ def test_a_closing_order_takes_its_quantity_from_the_position_again(wire: Wire) 
     assert (unit.frames[0].client_order_id, unit.frames[0].terms.quantity) == (new.client_order_id, D(70))
 
 
+def test_a_closing_order_goes_again_for_an_odd_lot_too(wire: Wire) -> None:
+    make_position(wire.account, wire.contract, "150", "100")
+    lost = wire.manager.close_position(wire.account, wire.contract, key=a_key())
+    lose(wire, lost)
+    wire.contract.size_increment = D(100)
+    wire.contract.save()
+    again(wire, lost)
+    [unit] = wire.send()
+    assert unit.frames[0].terms.quantity == D(150)
+
+
 @pytest.mark.parametrize("evidence", ["fill", "open"])
 def test_late_evidence_of_the_first_counts_and_is_an_incident_of_both(wire: Wire, evidence: str) -> None:
     lost = wire.buy()

@@ -55,6 +55,15 @@ IN_EUR = {"amount_in": AmountIn.CONTRACT}
         (request(Method.QUANTITY, quantity="150"), LOTS, "100"),
         (request(Method.CASH, amount="10000"), US, "200"),
         (request(Method.CASH, price="233.33", amount="10000"), US, "42"),  # 42.857
+        # a sale below the market trades at the market, a purchase above it pays its limit at most
+        (request(Method.CASH, price="46", amount="10000", side=Side.SELL), replace(US, market_price=D(50)), "200"),
+        (request(Method.CASH, price="54", amount="10000", side=Side.SELL), replace(US, market_price=D(50)), "185"),
+        (request(Method.CASH, price="54", amount="10000"), replace(US, market_price=D(50)), "185"),
+        (
+            request(Method.QUANTITY, price="46", quantity="900", side=Side.SELL),
+            replace(US, market_price=D(50), caps=Caps(max_notional=D(5000))),
+            "100",
+        ),
         (request(Method.CASH, amount="10000"), EU, "181"),  # 10000 / (50 × 1.10) = 181.8
         (request(Method.CASH, amount="10000", **IN_EUR), EU, "200"),
         (request(Method.CASH, price="6000", amount="700000"), FUTURE, "2"),  # 700000 / 300000

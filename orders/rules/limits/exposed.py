@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from orders.rules.lifecycle import OrderStatus
@@ -34,6 +35,7 @@ class Open:
     stop_price: Decimal | None = None  # of a trailing stop: where it stands now
     user: int | None = None
     unit: str = ""
+    sent_at: datetime | None = None
     group: int | None = None  # OCA
     parent: int | None = None
     parent_is_open: bool = False  # or was cancelled before it filled anything: either way its exits get no more than it has filled

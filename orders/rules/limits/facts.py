@@ -90,7 +90,7 @@ class Purse:
 
     net_liquidation: Decimal | None = None
     buying_power: Decimal | None = None
-    unsent: Decimal | None = ZERO  # worth of opening orders that the broker has not acknowledged, and so not counted
+    unsent: Decimal | None = ZERO  # worth of opening orders that the buying power does not count yet
     week_pnl: Decimal | None = None  # the days of this week, today included
 
     def began_with(self, pnl: Decimal | None) -> Decimal | None:

@@ -75,7 +75,7 @@ def buying_power(case: Case) -> Reading | None:
         return Reading(Rule.BUYING_POWER, limit, None, what)
     need = asked + unsent
     actual = need / power if power > 0 else limit + 1
-    words = f"It needs {money(need)}, with orders not acknowledged yet; the buying power is {money(power)}."
+    words = f"It needs {money(need)}, with orders that it does not count yet; the buying power is {money(power)}."
     return Reading(Rule.BUYING_POWER, limit, actual, words if actual > limit else "", "quantity")
 
 

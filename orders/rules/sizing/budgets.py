@@ -44,6 +44,12 @@ def entry_price(request: SizingRequest, facts: SizingFacts) -> Decimal:
     return given_number("entry_price", price)
 
 
+def worth_price(request: SizingRequest, facts: SizingFacts) -> Decimal:
+    """What one is worth: the entry's price, of a sale below the market what the market gives, as the limits weigh it."""
+    price = entry_price(request, facts)
+    return price if request.side is Side.BUY or facts.market_price is None else max(price, facts.market_price)
+
+
 def stop_distance(request: SizingRequest, facts: SizingFacts) -> Decimal:
     """From the entry to the stop, above zero. Raises `SizingError` for a stop that is missing, at the entry, or on the wrong side of it."""
     price, stop = entry_price(request, facts), request.stop_price
@@ -111,7 +117,7 @@ def part_of_account(facts: SizingFacts, part: Decimal) -> Budget:
 
 def bought(request: SizingRequest, facts: SizingFacts, budget: Budget, lines: tuple[Line, ...] = ()) -> Wish:
     """The budget by what one unit is worth."""
-    return _spent(facts, budget, entry_price(request, facts), (*lines, budget.line), "Cost of one", "costs")
+    return _spent(facts, budget, worth_price(request, facts), (*lines, budget.line), "Cost of one", "costs")
 
 
 def risked(request: SizingRequest, facts: SizingFacts, budget: Budget, lines: tuple[Line, ...] = ()) -> Wish:

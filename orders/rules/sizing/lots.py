@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
 from orders.rules.pricing import DECIMAL_PLACES
-from orders.rules.sizing.budgets import Unit, entry_price, unit
+from orders.rules.sizing.budgets import Unit, unit, worth_price
 from orders.rules.sizing.spelling import figure, money, precise
 from orders.rules.sizing.terms import Line, Note, SizingFacts, SizingRequest
 
@@ -89,6 +89,6 @@ def _caps(request: SizingRequest, facts: SizingFacts) -> Iterator[_Cap]:
         ("BUYING_POWER", "Buying power", "the buying power of {}", facts.caps.buying_power),
     ):
         if amount is not None:
-            one, shown = unit(entry_price(request, facts), facts), money(amount, facts.base_currency)
+            one, shown = unit(worth_price(request, facts), facts), money(amount, facts.base_currency)
             expression = f"{shown} / {precise(one.amount, one.currency)}"
             yield _Cap(code, label, expression, words.format(shown), amount / one.amount, one)

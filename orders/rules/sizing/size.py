@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
-from orders.rules.sizing.budgets import HUNDRED, Wish, entry_price, given_number, stop_distance, unit
+from orders.rules.sizing.budgets import HUNDRED, Wish, entry_price, given_number, stop_distance, unit, worth_price
 from orders.rules.sizing.lots import NOTHING, Capped, Lots, within_caps
 from orders.rules.sizing.methods import wish
 from orders.rules.sizing.spelling import figure, money, percent, percent_needed, precise
@@ -81,21 +81,21 @@ def _weighed(request: SizingRequest, facts: SizingFacts, found: Capped, *, sugge
     """The size with what it is worth and what it loses at the stop, as far as that can be known."""
     rate = facts.rate if facts.rate is not None and facts.rate.is_finite() and facts.rate > 0 else None
     known = request.entry_price is not None or facts.market_price is not None
-    price = entry_price(request, facts) if known else None
+    price, each = (entry_price(request, facts), worth_price(request, facts)) if known else (None, None)
     # A stop that makes no sense is refused whatever the method is.
     distance = stop_distance(request, facts) if known and request.stop_price is not None else None
     notes = (*found.notes, *facts.notes)
     if rate is None:
         words = f"The exchange rate from {facts.currency} to {facts.base_currency or 'the base currency'} is not known."
         notes += (Note("RATE_UNKNOWN", words),)
-    worth, risk = (None if one is None else found.quantity * one * facts.multiplier for one in (price, distance))
+    worth, risk = (None if one is None else found.quantity * one * facts.multiplier for one in (each, distance))
     worth_base, risk_base = (None if amount is None or rate is None else amount * rate for amount in (worth, risk))
     net = facts.net_liquidation
     part = risk_base / net * HUNDRED if risk_base is not None and net is not None and net.is_finite() and net > 0 else None
     return Sizing(
         method=request.method,
         quantity=found.quantity,
-        lines=(*found.lines, *_last_lines(found.quantity, price, distance, facts, part, in_base=rate is not None)),
+        lines=(*found.lines, *_last_lines(found.quantity, each, distance, facts, part, in_base=rate is not None)),
         price=price,
         stop_price=request.stop_price,
         suggests_stop=suggests_stop,
