@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal as D
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,13 @@ def refused(said: Said, *words: str) -> None:
         assert word in said.text, said.text
 
 
+_SIZES = count(5000)
+
+
 def quote(desk: Desk, symbol: str) -> None:
     """The market of this contract is 100.00 to 100.02 and stays there."""
-    told = desk.control(f"quote {symbol} 100.00 100.02")
+    size = next(_SIZES)  # another one each time: what stands still is no news, and the command line waits a while for a fresh quote
+    told = desk.control(f"quote {symbol} 100.00 100.02 {size} {size}")
     assert told.startswith("ok"), told
 
 

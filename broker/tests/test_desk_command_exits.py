@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,12 @@ def refused(said: Said, *words: str) -> None:
         assert word in said.text, said.text
 
 
+_SIZES = count(5000)
+
+
 def quote(desk: Desk, symbol: str, bid: str = "100.00", ask: str = "100.02") -> None:
-    told = desk.control(f"quote {symbol} {bid} {ask}")
+    size = next(_SIZES)  # another one each time: what stands still is no news, and the command line waits a while for a fresh quote
+    told = desk.control(f"quote {symbol} {bid} {ask} {size} {size}")
     assert told.startswith("ok"), told
 
 
