@@ -40,12 +40,12 @@ class ClientIdTaken(Scenario):
 
 @dataclass
 class DropBeforeOrder(Scenario):
-    """The connection breaks as the next order arrives: the order never reaches the exchange."""
+    """The connection breaks as the next order arrives: the order never reaches the exchange. A what-if is none."""
 
     name = "drop-before-order"
 
     def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
-        if not isinstance(request, PlaceOrder):
+        if not isinstance(request, PlaceOrder) or request.what_if:
             return Verdict(request)
         self.spent = True
         return Verdict(None, (CloseConnection(),))
@@ -59,7 +59,7 @@ class DropAfterOrder(Scenario):
     client_id: int | None = None
 
     def incoming(self, session: Session, request: ask.Request, now: datetime) -> Verdict:
-        if isinstance(request, PlaceOrder) and self.client_id is None:
+        if isinstance(request, PlaceOrder) and not request.what_if and self.client_id is None:
             self.client_id = session.client_id
         return Verdict(request)
 

@@ -32,11 +32,12 @@ NEEDS: dict[str, Callable[[], bool]] = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before the groups are read, and after everybody has sorted
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Tests that ask for a service's fixture carry its marker; tests of one module's browser or desks stay in one process.
 
-    What holds only on the other database is left out: the run on that one has it (test_races.py, test_on_postgresql.py).
+    What holds only on the other database is left out: the run on that one has it (test_races.py, test_on_postgresql.py). Tests of the whole
+    come first: they take longest, and short ones fill the time that is left at the end.
     """
     foreign = "on_sqlite" if connection.vendor == "postgresql" else "on_postgresql"
     left_out = [item for item in items if item.get_closest_marker(foreign) is not None]
@@ -50,6 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(fixtures[fixture])
         if "browser" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
+    items.sort(key=lambda item: not item.nodeid.startswith("oms_site/"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
