@@ -5,9 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.ready-dev
-# Tests run beside each other, two for each processor, because many of them wait for a program or a page; those of one group stay together,
-# in one process.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))")
+# Tests run beside each other, one more than there are processors, because many of them wait; those of one group stay together, in one process.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
 TESTS ?=
 FAULTS ?=
 
