@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.ready-dev
-# Tests run beside each other, one more than there are processors, because many of them wait; those of one group stay together, in one process.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
+# Tests run beside each other, two for each processor, because many of them wait for a program or a page; those of one group stay together,
+# in one process.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * (os.cpu_count() or 1))")
 TESTS ?=
 FAULTS ?=
 
@@ -29,7 +30,7 @@ run: $(RUN_READY)
 	@exec $(BIN)/python manage.py serve
 
 test: $(DEV_READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --timeout 300 $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --timeout 300 $(TESTS)
 
 lint: $(DEV_READY)
 	$(BIN)/ruff check .

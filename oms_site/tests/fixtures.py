@@ -32,12 +32,11 @@ NEEDS: dict[str, Callable[[], bool]] = {
 }
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # before the groups are read, and after everybody has sorted
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that ask for a service's fixture carry its marker; tests of one module's browser or desks stay in one process.
 
-    What holds only on the other database is left out: the run on that one has it (test_races.py, test_on_postgresql.py). Tests of the whole
-    take longest, and keep processors busy: they are spread over the first half, where those of the worker mostly wait.
+    What holds only on the other database is left out: the run on that one has it (test_races.py, test_on_postgresql.py).
     """
     foreign = "on_sqlite" if connection.vendor == "postgresql" else "on_postgresql"
     left_out = [item for item in items if item.get_closest_marker(foreign) is not None]
@@ -51,19 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(fixtures[fixture])
         if "browser" in getattr(item, "fixturenames", ()) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    yield
-    items[:] = mixed([item for item in items if item.nodeid.startswith("oms_site/")], items)
-
-
-def mixed(long: list[pytest.Item], items: list[pytest.Item]) -> list[pytest.Item]:
-    """All items, the long ones evenly among the first half of the others, which begin with the worker's."""
-    chosen = set(long)
-    others = sorted((item for item in items if item not in chosen), key=lambda item: not item.nodeid.startswith("broker/"))
-    step = max(1, len(others) // (2 * len(long) or 1))
-    found: list[pytest.Item] = []
-    for index, item in enumerate(long):
-        found += [item, *others[index * step : (index + 1) * step]]
-    return found + others[len(long) * step :]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
