@@ -12,9 +12,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from orders.rules.roundtrips import Statistics
-from orders.rules.sizing import Basis, Caps, Method, Sizing, SizingError, SizingFacts, SizingRequest, size
+from orders.rules.sizing import Basis, Caps, Method, Sizing, SizingError, SizingFacts, SizingRequest
+from orders.rules.sizing import size as size_of
 from orders.rules.terms import Side
 from orders.tests.test_sizing import STOCK, days
+
+
+def size(request: SizingRequest, facts: SizingFacts) -> Sizing:
+    """The size, of examples that have one: billions of ten-thousandths have more digits than the book keeps, and are refused by name."""
+    try:
+        return size_of(request, facts)
+    except SizingError as error:
+        assume((error.field, error.rule) != ("quantity", "NUMBER"))
+        raise
 
 
 def decimals(least: str, most: str, places: int = 4) -> st.SearchStrategy[D]:
